@@ -1,0 +1,187 @@
+"""A recipe: everything a detector is, as data.
+
+No torch here: a recipe can be read, compared and printed without it.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from astro_objdet.errors import InputError, check_fraction, check_positive
+
+__all__ = ["Recipe", "TrainingSettings"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the weights of a recipe are trained.
+
+    Attributes
+    ----------
+    optimizer : str
+        ``"sgd"`` or ``"adamw"``.
+    learning_rate, momentum, weight_decay, clip_norm : float
+        Momentum is that of SGD; the gradient's norm is clipped at ``clip_norm``.
+    schedule : str
+        ``"constant"`` or ``"one-cycle"``.
+    batch_size, steps : int
+    freeze_stages : int
+        Stages of the backbone, counted from the image, that stay as they came;
+        -1 freezes all of it.
+    initialisation : str
+        ``"torchvision"``, or ``"paper"`` for the RPN and head of Deep-CEE section 2.1.
+    """
+
+    optimizer: str = "adamw"
+    learning_rate: float = 6e-4
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+    schedule: str = "one-cycle"
+    batch_size: int = 2
+    steps: int = 1500
+    freeze_stages: int = 0
+    initialisation: str = "torchvision"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one detector, from pixels to boxes.
+
+    Attributes
+    ----------
+    name, detector : str
+        The recipe's own name and the registered detector it belongs to.
+    reference : str
+        Paper and section the numbers come from.
+    bands : tuple of str
+        Bands that become red, green and blue, in this order.
+    labels : tuple of str
+        Classes; the background is not one of them.
+    stretch : dict
+        As `astro_objdet.images.stretch_from_dict` takes it.
+    reference_noise : tuple of float or None
+        Sky noise per band, in nanomaggy per square arcsec at ``pixel_scale``,
+        that an image without a flux scale is brought to.
+    pixel_scale : float
+        Arcsec per pixel that images are resampled to.
+    tile, overlap : int
+        Side of a window and how far neighbours overlap, in such pixels.
+    backbone : str
+        timm model, used as a feature extractor.
+    strides : tuple of int
+        Strides of the feature maps taken from it.
+    neck_channels : int or None
+        Width of the feature pyramid; None takes a single map as it is.
+    image_mean, image_std : tuple of float
+        What the backbone expects, per channel of an image in 0-1.
+    anchor_sizes : tuple of tuple of float
+        Side of the anchors in pixels, per feature map.
+    aspect_ratios : tuple of float
+        Height to width of the anchors.
+    rpn_foreground_iou, rpn_background_iou : float
+    rpn_samples, rpn_positive_fraction, rpn_nms, proposals
+        Anchors sampled per image and the share of positives among them; NMS
+        overlap, and proposals kept.
+    roi_size, head_width : int
+        Side of the pooled features and width of the two hidden layers.
+    roi_samples, roi_positive_fraction, roi_foreground_iou
+        Proposals sampled per image for the detection network.
+    box_nms, detections : float, int
+        Overlap above which the lower score is dropped; boxes kept per tile.
+    minimum_score, score_threshold : float
+        Boxes below the first are never returned; the second is the default.
+    clip_boxes : bool
+        Whether boxes end at the image's border. Left open, an object near the
+        border keeps its centre.
+    training : `TrainingSettings`
+    """
+
+    name: str
+    detector: str
+    reference: str
+    bands: tuple
+    labels: tuple
+    stretch: dict
+    pixel_scale: float
+    backbone: str
+    strides: tuple
+    anchor_sizes: tuple
+    aspect_ratios: tuple = (1.0,)
+    reference_noise: tuple | None = None
+    tile: int = 1024
+    overlap: int = 256
+    neck_channels: int | None = 256
+    image_mean: tuple = (0.485, 0.456, 0.406)
+    image_std: tuple = (0.229, 0.224, 0.225)
+    rpn_foreground_iou: float = 0.7
+    rpn_background_iou: float = 0.3
+    rpn_samples: int = 256
+    rpn_positive_fraction: float = 0.5
+    rpn_nms: float = 0.7
+    proposals: int = 300
+    roi_size: int = 7
+    head_width: int = 1024
+    roi_samples: int = 64
+    roi_positive_fraction: float = 0.25
+    roi_foreground_iou: float = 0.5
+    box_nms: float = 0.6
+    detections: int = 100
+    minimum_score: float = 0.05
+    score_threshold: float = 0.8
+    clip_boxes: bool = False
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self):
+        for name in ("pixel_scale", "tile", "proposals", "detections", "head_width"):
+            check_positive(f"{self.name}.{name}", getattr(self, name))
+        for name in ("box_nms", "rpn_nms", "minimum_score", "score_threshold"):
+            check_fraction(f"{self.name}.{name}", getattr(self, name))
+        if len(self.bands) != 3:
+            raise InputError(
+                f"{self.name}.bands must name three bands (red, green, blue), "
+                f"got {self.bands}"
+            )
+        if len(self.anchor_sizes) != len(self.strides):
+            raise InputError(
+                f"{self.name}.anchor_sizes must have one tuple per feature map "
+                f"({len(self.strides)}), got {len(self.anchor_sizes)}"
+            )
+        if not 0 <= self.overlap < self.tile:
+            raise InputError(
+                f"{self.name}.overlap must be at least 0 and below the tile of "
+                f"{self.tile} pixels, got {self.overlap}"
+            )
+
+    def to_dict(self):
+        """Plain dict of the recipe, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """Recipe from `to_dict`'s result, after JSON turned tuples into lists.
+
+        Raises
+        ------
+        InputError
+            Naming unknown or missing entries.
+        """
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise InputError(f"recipe has unknown entries: {', '.join(unknown)}")
+        values = {name: _tuples(value) for name, value in values.items()}
+        if isinstance(values.get("training"), dict):
+            values["training"] = TrainingSettings(**values["training"])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"recipe is incomplete: {error}") from None
+
+    def replace(self, **changes):
+        """A copy with some entries changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _tuples(value):
+    """Lists as tuples, however deep; dicts are left as they are."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

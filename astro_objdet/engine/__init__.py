@@ -1,0 +1,1 @@
+"""The Faster R-CNN engine: the only room of the package that imports torch."""

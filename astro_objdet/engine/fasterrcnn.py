@@ -1,0 +1,124 @@
+"""torchvision's Faster R-CNN, built as a recipe asks."""
+
+import torch
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import MultiScaleRoIAlign
+
+from astro_objdet.engine.backbones import make_backbone
+
+__all__ = ["build_model", "initialise_as_paper"]
+
+#: Boxes may reach this far (in pixels) beyond the image where they are not clipped.
+OPEN_BORDER = 4096.0
+
+
+def build_model(recipe, pretrained_backbone=False):
+    """Untrained Faster R-CNN with a recipe's numbers.
+
+    Parameters
+    ----------
+    recipe : `astro_objdet.detectors.Recipe`
+    pretrained_backbone : bool
+        Whether timm may fetch ImageNet weights for the backbone.
+
+    Returns
+    -------
+    `torchvision.models.detection.FasterRCNN`
+        Takes a list of (3, h, w) float32 tensors in 0-1, at the recipe's pixel
+        scale: it resizes nothing.
+    """
+    backbone = make_backbone(
+        recipe.backbone, recipe.strides, recipe.neck_channels, pretrained_backbone
+    )
+    n_maps = len(recipe.strides)
+    anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
+    pool = MultiScaleRoIAlign(
+        [str(k) for k in range(n_maps)], output_size=recipe.roi_size, sampling_ratio=2
+    )
+    flat = backbone.out_channels * recipe.roi_size**2
+    model = FasterRCNN(
+        backbone,
+        image_mean=recipe.image_mean,
+        image_std=recipe.image_std,
+        rpn_anchor_generator=anchors,
+        rpn_pre_nms_top_n_train=2 * recipe.proposals,
+        rpn_pre_nms_top_n_test=2 * recipe.proposals,
+        rpn_post_nms_top_n_train=recipe.proposals,
+        rpn_post_nms_top_n_test=recipe.proposals,
+        rpn_nms_thresh=recipe.rpn_nms,
+        rpn_fg_iou_thresh=recipe.rpn_foreground_iou,
+        rpn_bg_iou_thresh=recipe.rpn_background_iou,
+        rpn_batch_size_per_image=recipe.rpn_samples,
+        rpn_positive_fraction=recipe.rpn_positive_fraction,
+        box_roi_pool=pool,
+        box_head=TwoMLPHead(flat, recipe.head_width),
+        box_predictor=FastRCNNPredictor(recipe.head_width, len(recipe.labels) + 1),
+        box_score_thresh=recipe.minimum_score,
+        box_nms_thresh=recipe.box_nms,
+        box_detections_per_img=recipe.detections,
+        box_fg_iou_thresh=recipe.roi_foreground_iou,
+        box_bg_iou_thresh=recipe.roi_foreground_iou,
+        box_batch_size_per_image=recipe.roi_samples,
+        box_positive_fraction=recipe.roi_positive_fraction,
+        _skip_resize=True,
+    )
+    if not recipe.clip_boxes:
+        _open_borders(model)
+    return model
+
+
+def _open_borders(model):
+    """Let boxes reach beyond the image, so that centres at its edge stay true.
+
+    torchvision clips boxes to the image in two places. Both see only offsets
+    from the proposals, so moving these inwards by a wide border, and the
+    results back, leaves the clipping nothing to do.
+    """
+    rpn_filter = model.rpn.filter_proposals
+    postprocess = model.roi_heads.postprocess_detections
+
+    def wider(shapes):
+        return [(h + 2 * OPEN_BORDER, w + 2 * OPEN_BORDER) for h, w in shapes]
+
+    def filter_proposals(proposals, objectness, shapes, num_anchors):
+        boxes, scores = rpn_filter(
+            proposals + OPEN_BORDER, objectness, wider(shapes), num_anchors
+        )
+        return [b - OPEN_BORDER for b in boxes], scores
+
+    def postprocess_detections(logits, regression, proposals, shapes):
+        moved = [p + OPEN_BORDER for p in proposals]
+        boxes, scores, labels = postprocess(logits, regression, moved, wider(shapes))
+        return [b - OPEN_BORDER for b in boxes], scores, labels
+
+    model.rpn.filter_proposals = filter_proposals
+    model.roi_heads.postprocess_detections = postprocess_detections
+
+
+def initialise_as_paper(model):
+    """Initial weights of RPN and head as in Deep-CEE section 2.1.
+
+    Truncated Gaussian of standard deviation 0.01 for the RPN, variance scaling
+    from a uniform distribution (Glorot & Bengio 2010) for the detection network,
+    biases of zero.
+    """
+    for module in model.rpn.head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.trunc_normal_(module.weight, std=0.01, a=-0.02, b=0.02)
+            nn.init.zeros_(module.bias)
+    for part in (model.roi_heads.box_head, model.roi_heads.box_predictor):
+        for module in part.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def count_parameters(model):
+    """Number of weights of a model, frozen ones included."""
+    return sum(p.numel() for p in model.parameters()) + sum(
+        b.numel() for b in model.buffers() if torch.is_floating_point(b)
+    )

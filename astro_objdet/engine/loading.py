@@ -1,0 +1,42 @@
+"""A model with its trained weights, made ready to run."""
+
+import torch
+
+from astro_objdet.engine.convert import fit_state
+from astro_objdet.engine.devices import resolve_device
+from astro_objdet.engine.fasterrcnn import build_model
+from astro_objdet.engine.inference import fold_norms
+from astro_objdet.engine.weights import load_state
+
+__all__ = ["load_model"]
+
+
+def load_model(name, make_recipe, device="auto", sha256=None):
+    """Build the model that a weights file's card describes, and load it.
+
+    Parameters
+    ----------
+    name : str or path-like
+        As for `astro_objdet.engine.weights.resolve_weights`.
+    make_recipe : callable
+        Turns the card's recipe, a dict, into a recipe.
+    device : str or `torch.device`
+    sha256 : str, optional
+        What the file must hash to.
+
+    Returns
+    -------
+    card : dict
+    recipe : object
+        What ``make_recipe`` made.
+    model : `torchvision.models.detection.FasterRCNN`
+        In evaluation mode on the device, batch norms folded.
+    sha256 : str
+        Of the weights file.
+    """
+    device = resolve_device(device)
+    state, card, digest = load_state(name, sha256=sha256)
+    recipe = make_recipe(card["recipe"])
+    model = fit_state(build_model(recipe), state, name).eval()
+    fold_norms(model.backbone, torch.zeros(1, 3, 64, 64))
+    return card, recipe, model.requires_grad_(False).to(device), digest

@@ -1,0 +1,247 @@
+"""Weights: a safetensors file whose header holds the model card.
+
+Cards are read without torch. A pickle is never loaded as weights: it can run
+code; `astro_objdet.engine.convert` turns one into safetensors with ``weights_only=True``.
+"""
+
+import hashlib
+import json
+import struct
+from importlib.resources import files
+from pathlib import Path
+
+from astro_objdet.errors import InputError, ModelError, NetworkError
+from astro_objdet.files import atomic_path, sha256_of
+
+__all__ = [
+    "list_weights",
+    "load_card",
+    "load_state",
+    "resolve_weights",
+    "save_weights",
+]
+
+#: A header longer than this is no header of ours.
+MAX_HEADER = 10_000_000
+HUB_FILE = "model.safetensors"
+
+
+def list_weights():
+    """The bundled weights.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``path``, ``size`` (bytes), ``sha256`` and ``title`` of each.
+    """
+    rows = []
+    for path in sorted(_bundled_folder().glob("*.safetensors")):
+        rows.append(
+            {
+                "name": path.stem,
+                "path": path,
+                "size": path.stat().st_size,
+                "sha256": sha256_of(path),
+                "title": load_card(path)["title"],
+            }
+        )
+    return rows
+
+
+def _bundled_folder():
+    return Path(str(files("astro_objdet") / "weights"))
+
+
+def resolve_weights(name):
+    """The file behind a bundled name, a path or ``hf://owner/name``.
+
+    Parameters
+    ----------
+    name : str or path-like
+        ``hf://owner/name``, with ``@revision`` behind it where wanted, names a
+        repository of the Hugging Face hub whose file ``model.safetensors`` is
+        fetched once and cached.
+
+    Returns
+    -------
+    `pathlib.Path`
+
+    Raises
+    ------
+    ModelError
+        When there is no such file; the bundled names are listed.
+    NetworkError
+        When the hub cannot be reached and nothing is cached.
+    """
+    text = str(name)
+    if text.startswith("hf://"):
+        return _from_hub(text)
+    bundled = {path.stem: path for path in _bundled_folder().glob("*.safetensors")}
+    if text in bundled:
+        return bundled[text]
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(bundled)) or "none"
+    raise ModelError(
+        f"no weights at {text!r}: give a bundled name ({known}), "
+        "the path of a .safetensors file, or hf://owner/name"
+    )
+
+
+def _from_hub(text):
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repository, _, revision = text.removeprefix("hf://").partition("@")
+    try:
+        path = hf_hub_download(repository, HUB_FILE, revision=revision or None)
+    except HFValidationError:
+        raise ModelError(f"{text!r} is not of the form hf://owner/name") from None
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ModelError(f"{text}: {str(error).splitlines()[0]}") from None
+    except LocalEntryNotFoundError:
+        raise NetworkError(f"{text}: hub not reached, and nothing cached") from None
+    except EntryNotFoundError:
+        raise ModelError(f"{text}: the repository has no {HUB_FILE}") from None
+    except (HfHubHTTPError, OSError) as error:
+        raise NetworkError(f"{text}: {str(error).splitlines()[0]}") from None
+    return Path(path)
+
+
+def load_card(name):
+    """The model card in a weights file's header; torch is not needed.
+
+    Parameters
+    ----------
+    name : str or path-like
+        As for `resolve_weights`.
+
+    Returns
+    -------
+    dict
+        ``title``, ``detector``, ``recipe``, ``training``, ``scores``, ``licence``,
+        ``known_failures`` and ``tensors_sha256``.
+
+    Raises
+    ------
+    ModelError
+        For a pickle, another kind of file, or one without a card.
+    """
+    path = resolve_weights(name)
+    metadata = _read_header(path).get("__metadata__", {})
+    try:
+        card = json.loads(metadata["astro_objdet"])
+    except (KeyError, json.JSONDecodeError):
+        raise ModelError(
+            f"{path}: safetensors without an astro_objdet model card; "
+            "make one with: astro-objdet weights convert"
+        ) from None
+    missing = {"title", "detector", "recipe", "tensors_sha256"} - set(card)
+    if missing:
+        raise ModelError(f"{path}: model card lacks {', '.join(sorted(missing))}")
+    return card
+
+
+def _read_header(path):
+    with open(path, "rb") as file:
+        start = file.read(8)
+        if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise ModelError(
+                f"{path}: a pickle, which can run code when it is loaded; convert it "
+                f"with: astro-objdet weights convert {path} --recipe deepcee-lite0 "
+                "-o weights.safetensors"
+            )
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= MAX_HEADER:
+            raise ModelError(f"{path}: not a safetensors file")
+        try:
+            return json.loads(file.read(length))
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise ModelError(f"{path}: not a safetensors file") from None
+
+
+def load_state(name, *, sha256=None):
+    """Tensors and card of a weights file, after checking both hashes.
+
+    Parameters
+    ----------
+    name : str or path-like
+        As for `resolve_weights`.
+    sha256 : str, optional
+        What the file must hash to.
+
+    Returns
+    -------
+    state : dict of str to `torch.Tensor`
+        On the CPU, in the precision they are stored in.
+    card : dict
+        As `load_card` gives it.
+    sha256 : str
+        Of the file.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged or a hash is not as it should be.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = resolve_weights(name)
+    card = load_card(path)
+    actual = sha256_of(path)
+    if sha256 is not None and actual != sha256.lower():
+        raise ModelError(f"{path}: sha256 is {actual}, expected {sha256}")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged weights: {error}") from None
+    if _hash_tensors(state) != card["tensors_sha256"]:
+        raise ModelError(f"{path}: damaged weights: sha256 differs from the card's")
+    return state, card, actual
+
+
+def save_weights(state, path, card, *, overwrite=False):
+    """Write weights and their card, whole or not at all.
+
+    Parameters
+    ----------
+    state : dict of str to `torch.Tensor`
+        Stored as given; half precision saves half the size.
+    path : path-like
+        Ending in ``.safetensors``.
+    card : dict
+        See `load_card`; ``tensors_sha256`` is filled in.
+    overwrite : bool
+
+    Returns
+    -------
+    str
+        sha256 of the file.
+    """
+    from safetensors.torch import save_file
+
+    if Path(path).suffix != ".safetensors":
+        raise InputError("weights are saved as .safetensors", path=path)
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    card = {**card, "tensors_sha256": _hash_tensors(state)}
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        save_file(state, temporary, metadata={"astro_objdet": json.dumps(card)})
+    return sha256_of(path)
+
+
+def _hash_tensors(state):
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Where labelled images come from: rendered skies, surveys and archives."""
