@@ -1,0 +1,5 @@
+"""Pictures for talks and papers."""
+
+from astro_objdet.plots.skyview import overlay
+
+__all__ = ["overlay"]
