@@ -268,13 +268,16 @@ class Detector:
         if stretch is not None and stretch != chosen["name"]:
             check_choice("stretch", stretch, ("identity", "sqrt", "lupton", "hsc"))
             chosen = {"name": stretch}
+        noise = self.recipe.reference_noise
+        if noise is not None and len(stack.bands) == 1:
+            noise = noise[1]  # a lone band takes the middle channel's
         return TileGrid(
             stack,
             self.recipe.pixel_scale,
             self.recipe.tile,
             self.recipe.overlap,
             stretch_from_dict(chosen),
-            reference_noise=self.recipe.reference_noise,
+            reference_noise=noise,
         )
 
     def _provenance(self, stack, grid, threshold):

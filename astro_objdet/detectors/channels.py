@@ -11,7 +11,7 @@ _SPECTRUM = ("u", "g", "r", "i", "z", "y", "J", "H", "K")
 
 
 def choose_channels(stack, wanted):
-    """The three bands of a stack a recipe sees, red first.
+    """The bands of a stack that a recipe sees, red first.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def choose_channels(stack, wanted):
     Returns
     -------
     tuple of str
-        Three names out of ``stack.bands``: those wanted where all are there; a
-        single band three times; of three others the reddest as red.
+        Names out of ``stack.bands``: the three wanted where all are there; of three
+        others the reddest as red; or the single one, shown in all channels.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def choose_channels(stack, wanted):
             BandWarning,
             stacklevel=3,
         )
-        return have * 3
+        return have
     if len(have) == 3:
         known = all(band in _SPECTRUM for band in have)
         chosen = have

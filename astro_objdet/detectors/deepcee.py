@@ -58,7 +58,7 @@ PAPER = Recipe(
 BUNDLED = PAPER.replace(
     name="deepcee-lite0",
     stretch={"name": "sqrt", "lower": -0.2, "upper": 10.0},
-    tile=768,
+    tile=1024,
     overlap=256,
     backbone="tf_efficientnet_lite0",
     strides=(16, 32),
@@ -77,7 +77,8 @@ BUNDLED = PAPER.replace(
         weight_decay=1e-4,
         schedule="one-cycle",
         batch_size=2,
-        steps=4000,
+        steps=2400,
+        freeze_stages=4,
     ),
 )
 

@@ -101,7 +101,7 @@ def _turn(image, truth, rng):
 
 def _window(image, truth, rng, size):
     """A cutout that now and then reaches beyond the field: (image, boxes, outside)."""
-    reach = 160 if rng.random() < 0.25 else 0
+    reach = min(160, size // 3) if rng.random() < 0.25 else 0
     side = image.shape[1]
     x0, y0 = rng.integers(-reach, side - size + reach + 1, 2)
     view = np.zeros((3, size, size), dtype=np.float32)

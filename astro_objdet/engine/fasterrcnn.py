@@ -63,11 +63,16 @@ def build_model(recipe, pretrained_backbone=False):
         box_bg_iou_thresh=recipe.roi_foreground_iou,
         box_batch_size_per_image=recipe.roi_samples,
         box_positive_fraction=recipe.roi_positive_fraction,
-        _skip_resize=True,
     )
+    # images come at the recipe's pixel scale; torchvision would resize them to 800
+    model.transform.resize = _keep_size
     if not recipe.clip_boxes:
         _open_borders(model)
     return model
+
+
+def _keep_size(image, target=None):
+    return image, target
 
 
 def _open_borders(model):

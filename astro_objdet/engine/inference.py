@@ -62,7 +62,11 @@ def predict_tiles(
     for batch in _batches(_read_ahead(grid, workers), batch_size):
         filled = [(tile, image) for tile, image in batch if not _is_blank(image)]
         if filled:
-            images = [torch.from_numpy(image).to(device) for _, image in filled]
+            # a single band is shown in all three channels
+            images = [
+                torch.from_numpy(image).to(device).expand(3, -1, -1)
+                for _, image in filled
+            ]
             try:
                 with half:
                     outputs = model(images)

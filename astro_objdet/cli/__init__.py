@@ -1,0 +1,1 @@
+"""The command ``astro-objdet``: one file per subcommand, one library call each."""

@@ -1,0 +1,93 @@
+"""Option types and options that several commands share."""
+
+import click
+
+__all__ = [
+    "BANDS",
+    "HDU",
+    "ZERO_POINT",
+    "device_option",
+    "json_option",
+    "output_option",
+    "overwrite_option",
+    "quiet_option",
+]
+
+
+class CommaList(click.ParamType):
+    """Words separated by commas, as a tuple of strings."""
+
+    name = "names"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in value.split(","))
+        if not all(words):
+            self.fail(f"expected names separated by commas, got {value!r}", param, ctx)
+        return words
+
+
+class HduChoice(click.ParamType):
+    """One or more HDUs by number or name; a single one is not a list."""
+
+    name = "hdu"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        words = CommaList().convert(value, param, ctx)
+        chosen = [int(word) if word.isdecimal() else word for word in words]
+        return chosen[0] if len(chosen) == 1 else chosen
+
+
+class ZeroPoint(click.ParamType):
+    """An AB magnitude, or one per band as ``g=27.1,r=27.3``."""
+
+    name = "mag"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            if "=" not in value:
+                return float(value)
+            pairs = [pair.split("=") for pair in value.split(",")]
+            return {band.strip(): float(magnitude) for band, magnitude in pairs}
+        except ValueError:
+            self.fail(f"expected a magnitude or g=27.1,r=27.3, got {value!r}", param, ctx)
+
+
+BANDS = CommaList()
+HDU = HduChoice()
+ZERO_POINT = ZeroPoint()
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Where the model runs: auto, cpu, cuda, cuda:1, mps.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, and only that."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace output files that exist."
+)
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Print errors only; no bar, no warnings."
+)
+
+
+def output_option(default):
+    """The folder to write to, with the default of a command."""
+    return click.option(
+        "-o",
+        "--output",
+        default=default,
+        show_default=True,
+        metavar="FOLDER",
+        type=click.Path(),
+        help="Folder for what is written; made if it does not exist.",
+    )

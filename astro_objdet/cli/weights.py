@@ -1,0 +1,117 @@
+"""``astro-objdet weights``: what models there are, and converting foreign ones."""
+
+import json
+
+import click
+
+from astro_objdet.cli.messages import table_lines
+from astro_objdet.cli.options import json_option, overwrite_option
+
+__all__ = ["weights"]
+
+
+@click.group()
+def weights():
+    """List, describe and convert the weights of detectors.
+
+    \b
+    Example:
+      astro-objdet weights list
+    """
+
+
+@weights.command("list")
+@json_option
+def list_(as_json):
+    """List the weights that come with the package.
+
+    \b
+    Example:
+      astro-objdet weights list --json
+    """
+    from astro_objdet.engine.weights import list_weights
+
+    entries = list_weights()
+    if as_json:
+        click.echo(json.dumps(entries, indent=2, default=str))
+        return
+    rows = [
+        (
+            entry["name"],
+            f"{entry['size'] / 1e6:.1f} MB",
+            entry["sha256"][:12],
+            entry["title"],
+        )
+        for entry in entries
+    ]
+    for line in table_lines(("name", "size", "sha256", "what it finds"), rows):
+        click.echo(line)
+
+
+@weights.command()
+@click.argument("name")
+@json_option
+def show(name, as_json):
+    """Show the model card of NAME: what it was trained on and how it scored.
+
+    NAME is one of `weights list`, a .safetensors file, or hf://owner/name.
+
+    \b
+    Example:
+      astro-objdet weights show deepcee
+    """
+    from astro_objdet.engine.weights import load_card
+
+    card = load_card(name)
+    if as_json:
+        click.echo(json.dumps(card, indent=2, default=str))
+        return
+    for line in _card_lines(card):
+        click.echo(line)
+
+
+@weights.command()
+@click.argument("source", type=click.Path(), metavar="FILE.pth")
+@click.option(
+    "--recipe",
+    required=True,
+    metavar="NAME",
+    help="The recipe that the weights are for, such as deepcee-lite0.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="OUT.safetensors",
+    help="The file to write.",
+)
+@click.option("--title", help="What the weights find, for the model card.")
+@overwrite_option
+def convert(source, recipe, output, title, overwrite):
+    """Convert a PyTorch file of weights into a safetensors file.
+
+    A .pth file is a pickle, which can run code when it is opened; here it is opened
+    with tensors as the only content allowed.
+
+    \b
+    Example:
+      astro-objdet weights convert mine.pth --recipe deepcee-lite0 -o mine.safetensors
+    """
+    from astro_objdet.detectors import get_recipe
+    from astro_objdet.engine.convert import convert_weights
+
+    digest = convert_weights(source, output, get_recipe(recipe), title=title, overwrite=overwrite)
+    click.echo(f"wrote {output}, sha256 {digest}")
+
+
+def _card_lines(values, indent=""):
+    """Lines of a nested dict, one entry a line."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _card_lines(value, indent + "  ")
+        elif isinstance(value, list | tuple):
+            yield f"{indent}{key}: {', '.join(map(str, value))}"
+        else:
+            yield f"{indent}{key}: {value}"

