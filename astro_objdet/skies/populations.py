@@ -72,7 +72,7 @@ def draw_richness(rng, size):
     return np.interp(rng.random(size), np.linspace(0, 1, len(_RICHNESS)), _RICHNESS)
 
 
-def _sources(rng, x, y, i_mag, g_r, r_i, radius, index, roundest=1.0):
+def _sources(rng, x, y, i_mag, g_r, r_i, radius, index):
     """`Sources` from magnitudes and colours, with random shapes."""
     r_mag = i_mag + r_i
     mags = np.stack([r_mag + g_r, r_mag, i_mag], axis=1)
@@ -82,7 +82,7 @@ def _sources(rng, x, y, i_mag, g_r, r_i, radius, index, roundest=1.0):
         y=np.asarray(y, dtype=float),
         flux=10 ** ((22.5 - mags) / 2.5),
         radius=np.broadcast_to(np.asarray(radius, dtype=float), n).copy(),
-        axis_ratio=rng.uniform(0.35 * roundest + 0.0, roundest, n),
+        axis_ratio=rng.uniform(0.35, 1.0, n),
         angle=rng.uniform(0, np.pi, n),
         index=np.broadcast_to(np.asarray(index, dtype=float), n).copy(),
     )
@@ -91,8 +91,9 @@ def _sources(rng, x, y, i_mag, g_r, r_i, radius, index, roundest=1.0):
 def field_galaxies(rng, shape, pixel_scale, faintest=23.0):
     """Galaxies of the field down to r = ``faintest``.
 
-    Counts follow 10^0.5m to r = 20 (about 900 per magnitude and square degree
-    there) and flatten beyond; a third are red and passive.
+    Counts follow 10^0.5m to r = 20 (900 per magnitude and square degree there,
+    little more than half of the real sky's) and flatten beyond; a third are red
+    and passive.
     """
     edges = np.arange(13.0, faintest + 1e-9, 0.25)
     r_mid = (edges[:-1] + edges[1:]) / 2
