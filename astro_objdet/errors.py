@@ -102,11 +102,7 @@ def check_positive(name, value):
 
 def check_fraction(name, value):
     """Return ``value`` if it is a number in [0, 1], else raise `InputError`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Real)
-        or not 0 <= value <= 1
-    ):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise InputError(f"{name} must be a number from 0 to 1, got {value!r}")
     return value
 

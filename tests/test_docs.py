@@ -4,6 +4,7 @@ import ast
 import contextlib
 import io
 import re
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -86,6 +87,24 @@ def test_stated_defaults_are_those_of_the_command(name):
 
 def test_no_command_is_documented_that_does_not_exist():
     assert set(sections(page("cli"))) == {*COMMANDS, "Exit codes"}
+
+
+def command_lines():
+    """Each ``astro-objdet ...`` in an indented line of a page, as words."""
+    for path in sorted(DOCS.glob("*.rst")):
+        for line in path.read_text().splitlines():
+            if re.match(r"    astro-objdet (?!.*(\[|[A-Z]{4}))", line):
+                words = shlex.split(re.split(r" [|>]", line)[0])
+                yield pytest.param(words[1:], id=f"{path.stem}: {line.strip()}")
+
+
+@pytest.mark.parametrize("words", [*command_lines()])
+def test_command_lines_on_the_pages_are_understood(words):
+    command = main
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(click.Context(command), words)
+    # parses and checks the words, and runs nothing
+    command.make_context(name, list(words)).close()
 
 
 def test_exit_codes_of_the_errors_are_documented():

@@ -1,6 +1,6 @@
 """Render the packaged demo field and its truth catalogue.
 
-    python tools/make_demo_field.py astro_objdet/examples --seed 31
+python tools/make_demo_field.py astro_objdet/examples --seed 31
 """
 
 import argparse

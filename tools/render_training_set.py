@@ -33,6 +33,7 @@ def render(task):
         clusters=int(rng.choice(3, p=(0.2, 0.5, 0.3))),
         groups=int(rng.poisson(0.8)),
         noise=False,
+        bright_excess=8.0,
     )
     truth = field.truth
     columns = ("x", "y", "half_width", "redshift", "richness")

@@ -30,7 +30,10 @@ THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.05), 2)
 
 
 def score_field(detector, seed, number):
-    """Rows (score, matched truth or -1, offset kpc), and the truths' (z, richness)."""
+    """Rows (score, matched truth, offset kpc), and the truths' (z, richness).
+
+    -1 stands for a detection on nothing, -2 for one on a group poorer than the cut.
+    """
     rng = np.random.default_rng([seed, number, 1])
     survey = SURVEYS["sdss"].binned(2)
     field = render_field(
@@ -47,8 +50,10 @@ def score_field(detector, seed, number):
     }
     found = detector.detect(bands, threshold=float(THRESHOLDS[0]))
     truth = field.truth[field.truth["richness"] >= 19.5]
+    poor = field.truth[field.truth["richness"] < 19.5]
     rows, taken = [], set()
     sky = SkyCoord(truth["ra"], truth["dec"])
+    poor_sky = SkyCoord(poor["ra"], poor["dec"])
     for row in found:
         best, offset = -1, np.nan
         if len(truth):
@@ -58,6 +63,10 @@ def score_field(detector, seed, number):
             if kpc.min() < 100:
                 best, offset = int(kpc.argmin()), float(kpc.min())
                 taken.add(best)
+        if best < 0 and len(poor):
+            here = SkyCoord(row["ra"], row["dec"])
+            kpc = here.separation(poor_sky).arcsec * kpc_per_arcsec(poor["redshift"])
+            best = -2 if kpc.min() < 100 else -1
         rows.append((float(row["score"]), best, offset))
     return rows, np.stack([truth["redshift"], truth["richness"]], axis=1)
 
@@ -66,7 +75,7 @@ def summarise(results, area):
     """Completeness, false detections and purity at each threshold."""
     table = []
     for threshold in THRESHOLDS:
-        found = total = false = 0
+        found = total = false = on_groups = 0
         offsets = []
         for rows, truth in results:
             cut = (truth[:, 0] > CUTS[0]) & (truth[:, 0] < CUTS[1])
@@ -76,6 +85,7 @@ def summarise(results, area):
                     continue
                 if match < 0:
                     false += 1
+                    on_groups += match == -2
                 elif cut[match]:
                     found += 1
                     offsets.append(offset)
@@ -91,6 +101,7 @@ def summarise(results, area):
                 "completeness": round(found / total, 4),
                 "completeness_95": [round(float(low), 4), round(float(high), 4)],
                 "false": false,
+                "false_on_poor_groups": on_groups,
                 "false_per_deg2": round(per_degree, 3),
                 "purity_at_redmapper_density": round(purity, 4),
                 "median_offset_kpc": round(float(np.median(offsets)), 2) if offsets else None,

@@ -1,9 +1,12 @@
 """Train the bundled deepcee recipe on rendered fields.
 
     python tools/train_deepcee.py train.h5 OUT.pt --seed 7
+
+Starts from EfficientNet-Lite0's ImageNet weights, or from --init.
 """
 
 import argparse
+import dataclasses
 
 import torch
 
@@ -20,15 +23,15 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=BUNDLED.training.steps)
+    parser.add_argument("--init", help="state to go on from")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    recipe = BUNDLED.replace(
-        training=type(BUNDLED.training)(
-            **{**vars(BUNDLED.training), "steps": args.steps}
-        )
-    )
+    recipe = BUNDLED.replace(training=dataclasses.replace(BUNDLED.training, steps=args.steps))
     model = build_model(recipe)
-    load_lite0(model.backbone)
+    if args.init:
+        model.load_state_dict(torch.load(args.init, weights_only=True))
+    else:
+        load_lite0(model.backbone)
     views = FieldViews(args.data, args.steps * recipe.training.batch_size, args.seed)
 
     def log(line):

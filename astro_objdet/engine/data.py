@@ -17,19 +17,31 @@ def sqrt_stretch(image, lower=-0.2, upper=10.0):
     return np.sqrt(np.clip(scaled, 0, 1, out=scaled), out=scaled)
 
 
-def legacy_stretch(image, scale=1.0):
-    """Colour pictures as the Legacy Surveys publish them, with z taken from i.
+def legacy_stretch(image, scale=1.0, separate=0.0):
+    """Colour pictures in the manner of the Legacy Surveys, with z taken from i.
 
     Such a picture is often all that is at hand of a deep survey; views of this
     kind let the detector read one with ``stretch="identity"``.
+
+    Parameters
+    ----------
+    image : `numpy.ndarray` (3, y, x), float32
+        Bands g, r, i in nanomaggy per square arcsec.
+    scale : float
+        Factor on the flux.
+    separate : float
+        0 keeps colours in bright places (one arcsinh of the mean), 1 lets them
+        fade to white (an arcsinh per channel); between, a mixture.
     """
     pixel = np.float32(0.262**2 * scale)  # nanomaggy in one of their pixels
     offset, q = np.float32(0.03), np.float32(20)
     factors = np.array([2.2 * 1.2, 3.4, 6.0], dtype=np.float32)[:, None, None]
     shifted = np.maximum(image[::-1] * pixel * factors + offset, 0)
     total = shifted.mean(axis=0)
-    gain = np.arcsinh(q * total) / np.sqrt(q) / np.maximum(total, 1e-6)
-    return np.round(np.clip(shifted * gain, 0, 1) * 255) / 255
+    joint = np.arcsinh(q * total) / np.sqrt(q) / np.maximum(total, 1e-6) * shifted
+    alone = np.arcsinh(q * shifted) / np.sqrt(q)
+    view = joint + np.float32(separate) * (alone - joint)
+    return np.round(np.clip(view, 0, 1) * 255) / 255
 
 
 class FieldViews(Dataset):
@@ -72,8 +84,8 @@ class FieldViews(Dataset):
         image, truth = _turn(image, truth, rng)
         image, boxes, outside = _window(image, truth, rng, self.size)
         image = _observe(image, rng)
-        if rng.random() < 0.3:
-            view = legacy_stretch(image, rng.lognormal(0, 0.3))
+        if rng.random() < 0.4:
+            view = legacy_stretch(image, rng.lognormal(1.1, 0.5), rng.random())
             blank = legacy_stretch(np.zeros((3, 1, 1), np.float32))
         else:
             view = sqrt_stretch(image)
@@ -119,7 +131,7 @@ def _window(image, truth, rng, size):
 def _observe(image, rng):
     """Another depth, flux scale, colour zero point and sky level for each view."""
     gain = rng.lognormal(0, 0.3) * rng.lognormal(0, 0.06, 3)
-    depth = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
+    depth = np.exp(rng.uniform(np.log(0.12), np.log(1.3)))
     sky = rng.normal(0, 0.25, 3) * depth * SKY_NOISE
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     noise *= (SKY_NOISE * np.float32(depth))[:, None, None]

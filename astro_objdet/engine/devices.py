@@ -33,8 +33,7 @@ def resolve_device(device="auto"):
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"device must be 'auto', 'cpu' or a device of this machine, "
-            f"got {device!r}: {reason}"
+            f"device must be 'auto', 'cpu' or a device of this machine, got {device!r}: {reason}"
         ) from None
     return resolved
 

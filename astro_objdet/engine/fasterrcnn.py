@@ -89,9 +89,7 @@ def _open_borders(model):
         return [(h + 2 * OPEN_BORDER, w + 2 * OPEN_BORDER) for h, w in shapes]
 
     def filter_proposals(proposals, objectness, shapes, num_anchors):
-        boxes, scores = rpn_filter(
-            proposals + OPEN_BORDER, objectness, wider(shapes), num_anchors
-        )
+        boxes, scores = rpn_filter(proposals + OPEN_BORDER, objectness, wider(shapes), num_anchors)
         return [b - OPEN_BORDER for b in boxes], scores
 
     def postprocess_detections(logits, regression, proposals, shapes):

@@ -19,9 +19,7 @@ SEAM = 8.0
 
 
 @torch.inference_mode()
-def predict_tiles(
-    model, grid, *, threshold, nms, batch_size=1, workers=1, progress=None
-):
+def predict_tiles(model, grid, *, threshold, nms, batch_size=1, workers=1, progress=None):
     """Boxes of a whole image, found tile by tile.
 
     Parameters
@@ -63,10 +61,7 @@ def predict_tiles(
         filled = [(tile, image) for tile, image in batch if not _is_blank(image)]
         if filled:
             # a single band is shown in all three channels
-            images = [
-                torch.from_numpy(image).to(device).expand(3, -1, -1)
-                for _, image in filled
-            ]
+            images = [torch.from_numpy(image).to(device).expand(3, -1, -1) for _, image in filled]
             try:
                 with half:
                     outputs = model(images)

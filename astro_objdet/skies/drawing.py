@@ -85,9 +85,7 @@ class Sources:
     def join(cls, parts):
         """One set of sources from several, in their order."""
         names = cls.__dataclass_fields__
-        return cls(
-            **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-        )
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
 
 def draw_sources(sources, shape, pixel_scale, psf_fwhm, faintest=0.005):
@@ -163,7 +161,5 @@ def _reach(flux, weights, variances, psf_variance, faintest):
     for psf_weight, psf_width in PSF_PARTS:
         total = variances + psf_variance * psf_width**2
         ratio = flux * psf_weight * weights / (2 * np.pi * total * faintest)
-        reach = max(
-            reach, np.sqrt(2 * total * np.log(np.maximum(ratio, 1))).max(initial=0)
-        )
+        reach = max(reach, np.sqrt(2 * total * np.log(np.maximum(ratio, 1))).max(initial=0))
     return reach

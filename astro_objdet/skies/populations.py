@@ -88,17 +88,18 @@ def _sources(rng, x, y, i_mag, g_r, r_i, radius, index):
     )
 
 
-def field_galaxies(rng, shape, pixel_scale, faintest=23.0):
-    """Galaxies of the field down to r = ``faintest``.
+def field_galaxies(rng, shape, pixel_scale, faintest=23.0, bright_excess=1.0):
+    """Galaxies of the field from r = 10.5 down to ``faintest``.
 
-    Counts follow 10^0.5m to r = 20 (900 per magnitude and square degree there,
-    little more than half of the real sky's) and flatten beyond; a third are red
-    and passive.
+    Counts follow 10^0.5m to r = 20 (1600 per magnitude and square degree there,
+    which makes about 100 per square degree to r = 17.77) and flatten beyond; a third
+    are red and passive. ``bright_excess`` multiplies those brighter than r = 15.5.
     """
-    edges = np.arange(13.0, faintest + 1e-9, 0.25)
+    edges = np.arange(10.5, faintest + 1e-9, 0.25)
     r_mid = (edges[:-1] + edges[1:]) / 2
     slope = np.where(r_mid < 20, 0.5 * (r_mid - 20), 0.38 * (r_mid - 20))
-    per_bin = 900 * 10**slope * 0.25 * _square_degrees(shape, pixel_scale)
+    per_bin = 1600 * 10**slope * 0.25 * _square_degrees(shape, pixel_scale)
+    per_bin = np.where(r_mid < 15.5, bright_excess, 1.0) * per_bin
     # sky variance of a few arcmin: counts differ by a third from field to field
     n = rng.poisson(per_bin * rng.lognormal(0, 0.2))
     r_mag = np.repeat(r_mid, n) + rng.uniform(-0.125, 0.125, n.sum())
@@ -113,9 +114,7 @@ def field_galaxies(rng, shape, pixel_scale, faintest=23.0):
     r_i = np.where(passive, r_i + rng.normal(0, 0.05, count), blue_ri)
     radius = 10 ** (-0.13 * (r_mag - 20) + rng.normal(0, 0.18, count))
     x, y = _clumped_positions(rng, count, shape, pixel_scale)
-    return _sources(
-        rng, x, y, r_mag - r_i, g_r, r_i, radius, np.where(passive, 4.0, 1.0)
-    )
+    return _sources(rng, x, y, r_mag - r_i, g_r, r_i, radius, np.where(passive, 4.0, 1.0))
 
 
 def _clumped_positions(rng, count, shape, pixel_scale, share=0.3):
@@ -130,19 +129,21 @@ def _clumped_positions(rng, count, shape, pixel_scale, share=0.3):
     return x, y
 
 
-def stars(rng, shape, pixel_scale, faintest=22.0):
-    """Stars of a field at high galactic latitude, r from 11 to ``faintest``."""
-    edges = np.arange(11.0, faintest + 1e-9, 0.5)
+def stars(rng, shape, pixel_scale, faintest=22.0, bright_excess=1.0):
+    """Stars of a field at high galactic latitude, r from 9 to ``faintest``.
+
+    ``bright_excess`` multiplies those brighter than r = 12.
+    """
+    edges = np.arange(9.0, faintest + 1e-9, 0.5)
     r_mid = (edges[:-1] + edges[1:]) / 2
     per_bin = 400 * 10 ** (0.17 * (r_mid - 18)) * 0.5
+    per_bin = np.where(r_mid < 12, bright_excess, 1.0) * per_bin
     per_bin *= _square_degrees(shape, pixel_scale) * rng.lognormal(0, 0.5)
     n = rng.poisson(per_bin)
     r_mag = np.repeat(r_mid, n) + rng.uniform(-0.25, 0.25, n.sum())
     count = len(r_mag)
     dwarf = rng.random(count) < np.clip(0.2 + 0.08 * (r_mag - 15), 0.1, 0.65)
-    g_r = np.where(
-        dwarf, rng.normal(1.42, 0.07, count), rng.normal(0.5, 0.17, count)
-    )
+    g_r = np.where(dwarf, rng.normal(1.42, 0.07, count), rng.normal(0.5, 0.17, count))
     r_i = np.where(dwarf, rng.uniform(0.5, 1.7, count), 0.38 * g_r - 0.02)
     x, y = rng.uniform(0, shape[1], count), rng.uniform(0, shape[0], count)
     return _sources(rng, x, y, r_mag - r_i, g_r, r_i, 0.0, 0.0)
@@ -181,9 +182,7 @@ def cluster_galaxies(rng, x, y, redshift, richness, pixel_scale):
     r_i = r_i + rng.normal(0, 0.025, count) - blue * rng.uniform(0.05, 0.2)
     luminosity = 10 ** (-0.4 * (i_mag - m_star))
     radius = 3.5 * luminosity**0.5 * rng.lognormal(0, 0.3, count) * arcsec_per_kpc
-    members = _sources(
-        rng, x + dx, y + dy, i_mag, g_r, r_i, radius, np.where(blue, 1.0, 4.0)
-    )
+    members = _sources(rng, x + dx, y + dy, i_mag, g_r, r_i, radius, np.where(blue, 1.0, 4.0))
     return Sources.join([centre, members])
 
 
@@ -230,9 +229,7 @@ def _nfw_radii(rng, count, concentration=4.0, reach=1.5):
     grid = np.geomspace(0.01, reach, 200)
     t = grid * concentration
     # projected number within R: Lokas & Mamon 2001, Eq. 43
-    inner = np.arccosh(1 / np.minimum(t, 1 - 1e-9)) / np.sqrt(
-        np.maximum(1 - t**2, 1e-9)
-    )
+    inner = np.arccosh(1 / np.minimum(t, 1 - 1e-9)) / np.sqrt(np.maximum(1 - t**2, 1e-9))
     outer = np.arccos(1 / np.maximum(t, 1 + 1e-9)) / np.sqrt(np.maximum(t**2 - 1, 1e-9))
     within = np.log(t / 2) + np.where(t < 1, inner, outer)
     return np.interp(rng.random(count) * within[-1], within, grid)

@@ -100,6 +100,7 @@ def render_field(
     center=(180.0, 30.0),
     noise=True,
     margin=0,
+    bright_excess=1.0,
 ):
     """Render one field with clusters, unlabelled groups, galaxies and stars.
 
@@ -121,6 +122,9 @@ def render_field(
         Whether to add sky noise.
     margin : int
         Pixels at the border that no cluster centre falls into.
+    bright_excess : float
+        Factor on the number of bright stars and nearby galaxies, which a detector
+        has to learn to pass over and rarely sees.
 
     Returns
     -------
@@ -137,12 +141,12 @@ def render_field(
     for name, value in zip(("shape[0]", "shape[1]"), shape, strict=True):
         check_positive(name, value)
     if not 0 < redshift_range[0] < redshift_range[1] < 1:
-        raise InputError(
-            f"redshift_range must rise within (0, 1), got {redshift_range}"
-        )
+        raise InputError(f"redshift_range must rise within (0, 1), got {redshift_range}")
     rng = np.random.default_rng(seed)
     scale = survey.pixel_scale
-    parts = [field_galaxies(rng, shape, scale), stars(rng, shape, scale)]
+    parts = [
+        draw(rng, shape, scale, bright_excess=bright_excess) for draw in (field_galaxies, stars)
+    ]
     rows = []
     low, high = redshift_range
     richness = [*draw_richness(rng, clusters), *_group_richness(rng, groups)]

@@ -73,9 +73,7 @@ def test_mapping_order_does_not_matter(detector, bands, expected):
 
 
 def test_cube_of_ccddata(detector, bands, expected):
-    cube = CCDData(
-        np.stack([bands[b].data for b in "gri"]), unit=u.nmgy, wcs=bands["g"].wcs
-    )
+    cube = CCDData(np.stack([bands[b].data for b in "gri"]), unit=u.nmgy, wcs=bands["g"].wcs)
     same(detector.detect(cube, bands=("g", "r", "i")), expected)
 
 
@@ -102,7 +100,11 @@ def test_counts_with_a_zero_point(detector, bands, expected):
 
 def test_janskys(detector, bands, expected):
     planes = {
-        b: CCDData((ccd.data * u.nmgy).to_value(u.Jy, u.zero_point_flux(3631 * u.Jy)), unit=u.Jy, wcs=ccd.wcs)
+        b: CCDData(
+            (ccd.data * u.nmgy).to_value(u.Jy, u.zero_point_flux(3631 * u.Jy)),
+            unit=u.Jy,
+            wcs=ccd.wcs,
+        )
         for b, ccd in bands.items()
     }
     found = detector.detect(planes)
@@ -134,9 +136,7 @@ def test_the_packaged_files(detector, cluster):
 def test_an_eight_bit_picture(detector, bands, cluster):
     flux = np.stack([bands[b].data for b in "irg"]) / 0.396**2
     picture = np.round(255 * np.sqrt(np.clip((flux + 0.2) / 10.2, 0, 1))).astype(np.uint8)
-    found = detector.detect(
-        (picture, bands["i"].wcs), bands=("i", "r", "g"), stretch="identity"
-    )
+    found = detector.detect((picture, bands["i"].wcs), bands=("i", "r", "g"), stretch="identity")
     assert found[0]["score"] > 0.5
     assert found.skycoord[0].separation(cluster) < 15 * u.arcsec
     assert found.meta["stretch"] == {"name": "identity"}
@@ -211,9 +211,7 @@ def test_batches_and_workers_agree(detector, bands):
         batched = small.detect(bands, threshold=0.2, batch_size=batch_size)
         np.testing.assert_allclose(batched["score"], alone["score"], rtol=0, atol=1e-4)
         for name in ("x_min", "y_min", "x_max", "y_max"):
-            np.testing.assert_allclose(
-                batched[name].value, alone[name].value, rtol=0, atol=0.02
-            )
+            np.testing.assert_allclose(batched[name].value, alone[name].value, rtol=0, atol=0.02)
 
 
 def test_provenance_survives_a_file(expected, detector, tmp_path):

@@ -1,8 +1,7 @@
 import pytest
 
 from astro_objdet import list_detectors
-from astro_objdet.detectors import Detector, get_detector_class, register_detector
-from astro_objdet.detectors import base
+from astro_objdet.detectors import Detector, base, get_detector_class, register_detector
 from astro_objdet.errors import InputError, ModelError
 
 

@@ -36,9 +36,7 @@ def test_each_object_once_wherever_the_seams_fall(peaks, peak_model, array_grid)
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
-def test_same_result_for_any_workers_and_batch(
-    peaks, peak_model, array_grid, workers, batch_size
-):
+def test_same_result_for_any_workers_and_batch(peaks, peak_model, array_grid, workers, batch_size):
     image, _ = peaks
     grid = array_grid(image, 128, 32)
     alone = predict_tiles(peak_model, grid, threshold=0.5, nms=0.5, workers=0)

@@ -119,7 +119,9 @@ def test_convert(tmp_path, state, recipe):
     convert_weights(source, out, recipe)
     tensors, card, _ = load_state(out)
     assert card["training"]["source"] == "foreign.pth"
-    assert torch.equal(tensors["roi_heads.box_head.fc6.weight"], state["roi_heads.box_head.fc6.weight"])
+    assert torch.equal(
+        tensors["roi_heads.box_head.fc6.weight"], state["roi_heads.box_head.fc6.weight"]
+    )
     with pytest.raises(OutputExistsError, match=r"converted.safetensors"):
         convert_weights(source, out, recipe)
 

@@ -59,7 +59,10 @@ def test_sources_beyond_the_border_reach_in():
 def test_bands_have_their_own_flux_and_seeing():
     sharp, wide = draw_sources(
         Sources(*(np.array([v], float) for v in (50, 50, (10, 10), 0, 1, 0, 0))),
-        (101, 101), 0.4, (0.9, 1.8), 1e-5,
+        (101, 101),
+        0.4,
+        (0.9, 1.8),
+        1e-5,
     )
     assert sharp.max() > 2 * wide.max()
     assert sharp.sum() == pytest.approx(wide.sum(), rel=0.02)

@@ -1,0 +1,117 @@
+"""The same weights through sahi's sliced prediction, which a user would take instead."""
+
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from astro_objdet.engine.convert import fit_state
+from astro_objdet.engine.fasterrcnn import build_model
+from astro_objdet.engine.weights import load_state
+from astro_objdet.images import TileGrid, read_bands, stretch_from_dict
+
+pytestmark = pytest.mark.benchmark(group="sahi")
+ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def sahi_model(detector, weights):
+    """The weights in torchvision's own model, as sahi takes it."""
+    sahi = pytest.importorskip("sahi", reason="compares with sahi")
+    state, _, _ = load_state(weights)
+    return sahi.AutoDetectionModel.from_pretrained(
+        "torchvision",
+        model=fit_state(build_model(detector.recipe), state, weights),
+        category_mapping={"1": "cluster"},
+        confidence_threshold=detector.recipe.score_threshold,
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def picture(detector, field):
+    """The field stretched, (y, x, channel) in 0-1, at the recipe's pixel scale."""
+    recipe = detector.recipe
+    stack = read_bands(field.image).select(recipe.bands)
+    stretch = stretch_from_dict(recipe.stretch)
+    grid = TileGrid(stack, recipe.pixel_scale, max(field.grid_shape), 0, stretch)
+    (tile,) = grid.tiles
+    return np.ascontiguousarray(grid.read(tile).transpose(1, 2, 0)), grid
+
+
+@pytest.fixture
+def sliced(sahi_model, picture, detector):
+    """sahi on the picture with the recipe's tiles; everything else as sahi has it."""
+    from sahi.predict import get_sliced_prediction
+
+    recipe = detector.recipe
+    ratio = recipe.overlap / recipe.tile
+
+    def predict(**options):
+        return get_sliced_prediction(
+            picture[0],
+            sahi_model,
+            slice_height=recipe.tile,
+            slice_width=recipe.tile,
+            overlap_height_ratio=ratio,
+            overlap_width_ratio=ratio,
+            verbose=0,
+            **options,
+        )
+
+    return predict
+
+
+def _lean(predict):
+    """What a user who knows sahi and torch well would add."""
+    with torch.inference_mode():
+        return predict(perform_standard_pred=False)
+
+
+def test_sahi_takes_longer(benchmark, detector, field, sliced, picture, stopwatch, report):
+    rivals = {
+        "as it comes": stopwatch(sliced),
+        "no standard prediction": stopwatch(lambda: sliced(perform_standard_pred=False)),
+        "nor gradients": stopwatch(lambda: _lean(sliced)),
+    }
+    found = []
+
+    def others():
+        # taken in turn with ours, so that a change of the machine's pace meets all of them
+        for run, _ in rivals.values():
+            found.append(run())
+
+    ours = benchmark.pedantic(
+        lambda: detector.detect(field.image), setup=others, rounds=ROUNDS, warmup_rounds=1
+    )
+    own = benchmark.stats.stats.data
+    ratios = {}
+    for name, (_, seconds) in rivals.items():
+        each = [a / b for a, b in zip(seconds[-ROUNDS:], own, strict=True)]
+        ratios[name] = statistics.median(each)
+        report(
+            f"sahi {name}, grid {field.grid_shape[1]} px: times as long",
+            ">= 1.3" if name == "as it comes" else "",
+            f"{ratios[name]:.2f} ({min(each):.2f} to {max(each):.2f}), "
+            f"{statistics.median(seconds[-ROUNDS:]):.2f} s to {statistics.median(own):.2f} s",
+        )
+    for result, name in zip(found[-len(rivals) :], rivals, strict=True):
+        _same_objects(ours, result, picture[1], name)
+    assert ratios["as it comes"] >= 1.3
+
+
+def _same_objects(ours, result, grid, name):
+    """Each object of the one is an object of the other: centres within a quarter of the box."""
+    theirs = np.array([p.bbox.to_xyxy() for p in result.object_prediction_list])
+    theirs = grid.to_image_pixels(theirs)
+    mine = ours.boxes
+    assert len(mine) > 0
+    apart = np.linalg.norm(_centres(mine)[:, None] - _centres(theirs)[None], axis=-1)
+    near = apart < 0.25 * (mine[:, 2] - mine[:, 0])[:, None]
+    assert near.any(axis=1).all(), f"sahi {name} misses {mine[~near.any(axis=1)]}"
+    assert near.any(axis=0).all(), f"only sahi {name} has {theirs[~near.any(axis=0)]}"
+
+
+def _centres(boxes):
+    return (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -1,0 +1,39 @@
+"""How long a shell waits before anything happens."""
+
+import os
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.benchmark(group="startup")
+ROUNDS = 7
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("astro-objdet --help", ["-m", "astro_objdet", "--help"]),
+        ("import astro_objdet", ["-c", "import astro_objdet"]),
+    ],
+)
+def test_start_up(benchmark, what, arguments, report, tmp_path):
+    # away from the checkout, so that the package is imported as it is installed
+    def start():
+        subprocess.run(
+            [sys.executable, *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=os.environ,
+        )
+
+    benchmark.pedantic(start, rounds=ROUNDS, warmup_rounds=1)
+    seconds = statistics.median(benchmark.stats.stats.data)
+    report(
+        what,
+        "< 0.5 s",
+        f"{seconds:.2f} s ({benchmark.stats.stats.min:.2f} to {benchmark.stats.stats.max:.2f})",
+    )
+    assert seconds < 0.5
