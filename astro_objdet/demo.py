@@ -17,6 +17,8 @@ __all__ = ["COSMOLOGY", "DemoReport", "demo", "match_within"]
 
 # Of Chan & Stott 2019, end of section 1.
 COSMOLOGY = FlatLambdaCDM(H0=71, Om0=0.27)
+# Poorer ones were not labelled in training (redMaPPer's own limit).
+RICHNESS_CUT = 20
 EXAMPLES = Path(__file__).with_name("examples")
 
 
@@ -29,10 +31,11 @@ class DemoReport:
     run : `~astro_objdet.reports.RunReport`
     matches : `~astropy.table.QTable`
         A row per detection: ``id``, ``score``, ``cluster`` (row of the truth,
-        counted from 1; 0 without a match), ``redshift``, ``separation`` in arcsec
-        and ``distance`` in kpc at the cluster's redshift (NaN without a match).
+        counted from 1; 0 without a match), ``redshift``, ``richness``, ``separation``
+        in arcsec and ``distance`` in kpc at the cluster's redshift (NaN without a
+        match).
     clusters : int
-        Number of clusters in the truth.
+        Number of clusters in the truth, groups poorer than `RICHNESS_CUT` not counted.
     """
 
     run: RunReport
@@ -42,7 +45,12 @@ class DemoReport:
     @property
     def matched(self):
         """Number of clusters that were found."""
-        return int(np.count_nonzero(self.matches["cluster"]))
+        return int(np.count_nonzero(self.matches["richness"] >= RICHNESS_CUT))
+
+    @property
+    def on_groups(self):
+        """Number of detections on groups that are too poor to be called clusters."""
+        return int(np.count_nonzero(self.matches["richness"] < RICHNESS_CUT))
 
 
 def demo(
@@ -91,8 +99,8 @@ def demo(
     found, cluster, separation = match_within(run.detections.skycoord, where, redshift, radius)
     return DemoReport(
         run=run,
-        matches=_match_table(run.detections, redshift, found, cluster, separation),
-        clusters=len(truth),
+        matches=_match_table(run.detections, truth, found, cluster, separation),
+        clusters=int(np.count_nonzero(truth["richness"] >= RICHNESS_CUT)),
     )
 
 
@@ -132,20 +140,23 @@ def match_within(detections, truth, redshift, radius):
     return first[chosen], second[chosen], angle[chosen].to(u.arcsec)
 
 
-def _match_table(detections, redshift, found, cluster, separation):
+def _match_table(detections, truth, found, cluster, separation):
     count = len(detections)
-    known = np.zeros(count, dtype=int)
-    z, angle = np.full(count, np.nan), np.full(count, np.nan) * u.arcsec
-    known[found] = cluster + 1
-    z[found] = redshift[cluster]
-    angle[found] = separation
-    distance = np.full(count, np.nan) * u.kpc
-    distance[found] = separation / COSMOLOGY.arcsec_per_kpc_proper(redshift[cluster])
+    redshift = np.asarray(truth["redshift"], dtype=float)[cluster]
     table = QTable()
     table["id"] = np.asarray(detections["id"])
     table["score"] = np.asarray(detections["score"])
-    table["cluster"] = known
-    table["redshift"] = z
-    table["separation"] = angle
-    table["distance"] = distance
+    table["cluster"] = np.zeros(count, dtype=int)
+    table["cluster"][found] = cluster + 1
+    kpc = separation / COSMOLOGY.arcsec_per_kpc_proper(redshift)
+    columns = (
+        ("redshift", redshift, None),
+        ("richness", np.asarray(truth["richness"], dtype=float)[cluster], None),
+        ("separation", separation.to_value(u.arcsec), u.arcsec),
+        ("distance", kpc.to_value(u.kpc), u.kpc),
+    )
+    for name, values, unit in columns:
+        column = np.full(count, np.nan)
+        column[found] = values
+        table[name] = column if unit is None else column * unit
     return table

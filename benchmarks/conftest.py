@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from astropy import units as u
 from astropy.nddata import CCDData
 
 from astro_objdet import Detector
-from astro_objdet.images import STACK_UNIT
 from astro_objdet.skies.simulate import SURVEYS, render_field
 
 #: Threads of torch: the cores there are, at most as many as the machine of docs/performance.rst.
@@ -98,7 +98,7 @@ def field(request):
     survey = SURVEYS["sdss"].binned(binning)
     rendered = render_field(survey, (2000, 2000), seed=20, clusters=4, margin=300)
     image = {
-        band: CCDData(plane, unit=STACK_UNIT, wcs=rendered.wcs)
+        band: CCDData(plane, unit=u.nmgy, wcs=rendered.wcs)
         for band, plane in zip(survey.bands, np.array(rendered.image), strict=True)
     }
     return Field(image, (1000 * binning, 1000 * binning))

@@ -65,9 +65,20 @@ def test_command(examples, tmp_path):
     result = CliRunner().invoke(main, ["demo", "-o", str(output)])
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["found", "score", "cluster", "redshift", "arcsec", "kpc"]
-    assert lines[1].split() == ["1", "0.93", "no.", "2", "0.200", "3.0", "10"]
-    assert "1 of 2 clusters found, 0 detections without a cluster" in lines
+    assert lines[0].split() == [
+        "found",
+        "score",
+        "cluster",
+        "redshift",
+        "richness",
+        "arcsec",
+        "kpc",
+    ]
+    assert lines[1].split() == ["1", "0.93", "no.", "2", "0.200", "60", "3.0", "10"]
+    assert (
+        "1 of 2 clusters found (richness 20 or more); 0 more on poorer groups, 0 on nothing"
+        in lines
+    )
     assert f"wrote {output / 'detections.png'}" in lines
     assert "Next: look at" in result.stdout
 

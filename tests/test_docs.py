@@ -207,7 +207,7 @@ def test_program_in_skies_gives_the_red_sequence(sample_data):
     table = populations._RED_SEQUENCE[1:-1]
     np.testing.assert_allclose(rows, table, rtol=0, atol=1e-9)
     richness = np.array(richness.rstrip("]\n").split(), dtype=float)
-    np.testing.assert_allclose(richness, populations._RICHNESS, rtol=0.1)
+    np.testing.assert_allclose(richness, populations._RICHNESS, atol=0.06)
 
 
 @pytest.fixture

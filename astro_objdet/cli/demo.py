@@ -50,7 +50,7 @@ def demo(output, device, overwrite, as_json, quiet):
 
 def _show(report):
     """Print the detections with the clusters they are, and what to do next."""
-    header = ("found", "score", "cluster", "redshift", "arcsec", "kpc")
+    header = ("found", "score", "cluster", "redshift", "richness", "arcsec", "kpc")
     rows = [
         (
             row["id"],
@@ -59,21 +59,22 @@ def _show(report):
                 (
                     f"no. {row['cluster']}",
                     f"{row['redshift']:.3f}",
+                    f"{row['richness']:.0f}",
                     f"{row['separation'].value:.1f}",
                     f"{row['distance'].value:.0f}",
                 )
                 if row["cluster"]
-                else ("none", "-", "-", "-")
+                else ("none", "-", "-", "-", "-")
             ),
         )
         for row in report.matches
     ]
     for line in table_lines(header, rows):
         click.echo(line)
-    wrong = len(report.matches) - report.matched
+    wrong = len(report.matches) - report.matched - report.on_groups
     click.echo(
-        f"\n{report.matched} of {report.clusters} clusters found, "
-        f"{wrong} detection{'' if wrong == 1 else 's'} without a cluster\n"
+        f"\n{report.matched} of {report.clusters} clusters found (richness 20 or more); "
+        f"{report.on_groups} more on poorer groups, {wrong} on nothing\n"
     )
     show_report(report.run)
     folder = report.run.written[0].parent

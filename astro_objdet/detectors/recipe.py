@@ -103,9 +103,9 @@ class Recipe:
     labels: tuple
     stretch: dict
     pixel_scale: float
-    backbone: str
-    strides: tuple
-    anchor_sizes: tuple
+    backbone: str = "resnet50"
+    strides: tuple = (4, 8, 16, 32)
+    anchor_sizes: tuple = ((32.0,), (64.0,), (128.0,), (256.0,))
     aspect_ratios: tuple = (1.0,)
     reference_noise: tuple | None = None
     tile: int = 1024

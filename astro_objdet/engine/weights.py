@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from astro_objdet.errors import InputError, ModelError, NetworkError
-from astro_objdet.files import atomic_path, sha256_of
+from astro_objdet.files import sha256_of, write_whole
 
 __all__ = [
     "list_weights",
@@ -227,14 +227,14 @@ def save_weights(state, path, card, *, overwrite=False):
     str
         sha256 of the file.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if Path(path).suffix != ".safetensors":
         raise InputError("weights are saved as .safetensors", path=path)
     state = {name: tensor.contiguous() for name, tensor in state.items()}
     card = {**card, "tensors_sha256": _hash_tensors(state)}
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        save_file(state, temporary, metadata={"astro_objdet": json.dumps(card)})
+    content = save(state, metadata={"astro_objdet": json.dumps(card)})
+    write_whole(path, content, overwrite=overwrite)
     return sha256_of(path)
 
 

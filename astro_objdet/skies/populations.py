@@ -47,7 +47,7 @@ _RED_SEQUENCE = np.array(
     ]
 )
 # Richness of redMaPPer clusters at 0.1 < z < 0.35: percentiles 0 to 100.
-_RICHNESS = (19.8, 20.8, 22.0, 23.5, 25.3, 27.5, 30.6, 34.9, 41.5, 54.0, 190.0)
+_RICHNESS = (19.8, 21.2, 22.4, 23.8, 25.3, 27.4, 30.3, 33.9, 39.3, 49.8, 202.6)
 
 
 def kpc_per_arcsec(redshift):

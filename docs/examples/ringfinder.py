@@ -15,9 +15,6 @@ RECIPE = Recipe(
     pixel_scale=0.792,
     tile=512,
     overlap=64,
-    backbone="matched filter",  # these three describe a Faster R-CNN
-    strides=(),
-    anchor_sizes=(),
     score_threshold=0.3,
 )
 
