@@ -16,8 +16,11 @@ from astro_objdet.errors import BandWarning, InputError, UncalibratedWarning
 
 EXAMPLES = Path(str(files("astro_objdet") / "examples"))
 PATHS = {band: EXAMPLES / f"demo_{band}.fits.fz" for band in "gri"}
-#: A part of the demo field with its richest cluster well inside.
-SECTION = (slice(640, 1300), slice(60, 720))
+
+
+def richest():
+    truth = QTable.read(EXAMPLES / "demo_truth.ecsv")
+    return truth[np.argmax(truth["richness"])]
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +30,15 @@ def detector():
 
 @pytest.fixture(scope="module")
 def bands():
-    """The section as one `CCDData` per band."""
+    """660 px of the demo field around its richest cluster, one `CCDData` per band."""
+    x, y = (int(richest()[name].value) - 330 for name in "xy")
+    section = (slice(max(y, 0), max(y, 0) + 660), slice(min(x, 940), min(x, 940) + 660))
     cut = {}
     for band, path in PATHS.items():
         with fits.open(path) as hdus:
             stack = read_bands(path)
-            data = hdus[1].data[SECTION].astype(np.float32)
-        wcs = stack.wcs[SECTION]
+            data = hdus[1].data[section].astype(np.float32)
+        wcs = stack.wcs[section]
         stack.close()
         cut[band] = CCDData(data, unit=u.nmgy, wcs=wcs)
     return cut
@@ -41,9 +46,7 @@ def bands():
 
 @pytest.fixture(scope="module")
 def cluster():
-    truth = QTable.read(EXAMPLES / "demo_truth.ecsv")
-    richest = truth[np.argmax(truth["richness"])]
-    return SkyCoord(richest["ra"], richest["dec"])
+    return SkyCoord(richest()["ra"], richest()["dec"])
 
 
 @pytest.fixture(scope="module")
