@@ -1,6 +1,5 @@
 """How long a shell waits before anything happens."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,6 @@ def test_start_up(benchmark, what, arguments, report, tmp_path):
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=tmp_path,
-            env=os.environ,
         )
 
     benchmark.pedantic(start, rounds=ROUNDS, warmup_rounds=1)

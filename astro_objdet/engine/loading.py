@@ -39,4 +39,6 @@ def load_model(name, make_recipe, device="auto", sha256=None):
     recipe = make_recipe(card["recipe"])
     model = fit_state(build_model(recipe), state, name).eval()
     fold_norms(model.backbone, torch.zeros(1, 3, 64, 64))
+    # with channels last the convolutions take two thirds of the time on a CPU
+    model.backbone.to(memory_format=torch.channels_last)
     return card, recipe, model.requires_grad_(False).to(device), digest

@@ -167,8 +167,10 @@ def pixel_geometry(wcs, shape):
     left, right, low, high = sky
     scale_x = left.separation(right).arcsec
     scale_y = low.separation(high).arcsec
-    angle = left.position_angle(right) - low.position_angle(high)
-    area = scale_x * scale_y * abs(math.sin(angle.rad))
+    # as vectors, because position angles turn within a pixel at the pole
+    corners = sky.cartesian.xyz.value.T
+    across = np.cross(corners[1] - corners[0], corners[3] - corners[2])
+    area = float(np.linalg.norm(across)) * math.degrees(3600) ** 2
     if not (math.isfinite(area) and area > 0):
         raise InputError("the WCS gives no sky position at the centre of the image")
     return float(scale_x), float(scale_y), float(area)

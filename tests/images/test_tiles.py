@@ -10,6 +10,7 @@ from astro_objdet.images import (
     make_tiles,
     read_bands,
 )
+from astro_objdet.images.grid import pixel_geometry
 
 
 def linear(data, mask=None):
@@ -189,3 +190,12 @@ def test_pixels_that_are_not_square(make_wcs):
 def test_pixel_scale_must_be_positive(small_stack):
     with pytest.raises(InputError, match="pixel_scale must be a finite number above 0"):
         TileGrid(small_stack, 0, 64, 8, linear)
+
+
+@pytest.mark.parametrize("dec", [90.0, -90.0, 89.99999, 0.0])
+@pytest.mark.parametrize("rotation", [0.0, 37.0])
+def test_pixel_geometry_at_the_pole(make_wcs, dec, rotation):
+    wcs = make_wcs(shape=(101, 101), scale=0.4, dec=dec, rotation=rotation)
+    scale_x, scale_y, area = pixel_geometry(wcs, (101, 101))
+    assert (scale_x, scale_y) == pytest.approx((0.4, 0.4), rel=1e-6)
+    assert area == pytest.approx(0.16, rel=1e-6)
