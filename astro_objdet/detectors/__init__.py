@@ -1,5 +1,6 @@
 """Science cases: a recipe, its weights and what is done with the boxes."""
 
+from astro_objdet.detectors import deepcee  # noqa: F401  registers itself
 from astro_objdet.detectors.base import (
     Detector,
     get_detector_class,

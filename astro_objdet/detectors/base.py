@@ -1,6 +1,7 @@
 """The detector: a recipe with trained weights, from an image to `Detections`."""
 
 import numbers
+from functools import cache
 from importlib.metadata import entry_points, version
 
 from astro_objdet.catalogs import Detections
@@ -38,9 +39,7 @@ def register_detector(cls):
 
 
 def _load_registry():
-    """Bring in our own detectors and those of outside packages."""
-    import astro_objdet.detectors.deepcee  # noqa: F401  registers itself
-
+    """Our own detectors, registered as the package is imported, and outside ones."""
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name not in _REGISTRY:
             register_detector(entry.load())
@@ -83,6 +82,13 @@ def get_recipe(name):
     recipes = {r.name: r for cls in _load_registry().values() for r in cls.recipes}
     check_choice("recipe", name, recipes)
     return recipes[name]
+
+
+@cache
+def _versions():
+    """Versions of what a detection depends on; each costs a search of the disk."""
+    names = ("astro-objdet", "astropy", "numpy", "torch", "torchvision")
+    return {name: version(name) for name in names}
 
 
 class Detector:
@@ -290,10 +296,7 @@ class Detector:
             "bands": list(stack.bands),
             "stretch": {"name": "identity"} if stack.stretched else grid.stretch.to_dict(),
             "inputs": [dict(source) for source in stack.sources],
-            "versions": {
-                name: version(name)
-                for name in ("astro-objdet", "astropy", "numpy", "torch", "torchvision")
-            },
+            "versions": dict(_versions()),
         }
         if stack.wcs is not None:
             corners = stack.footprint()
