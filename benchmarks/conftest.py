@@ -74,7 +74,8 @@ def _threads():
 @pytest.fixture(scope="session")
 def weights(pytestconfig):
     """Name or path of the weights, from ``--weights``."""
-    return pytestconfig.getoption("weights")
+    name = pytestconfig.getoption("weights")
+    return str(Path(name).resolve()) if Path(name).is_file() else name
 
 
 @pytest.fixture(scope="session")

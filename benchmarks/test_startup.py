@@ -1,8 +1,10 @@
 """How long a shell waits before anything happens."""
 
+import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,15 +15,17 @@ ROUNDS = 7
 @pytest.mark.parametrize(
     ("what", "arguments"),
     [
-        ("astro-objdet --help", ["-m", "astro_objdet", "--help"]),
-        ("import astro_objdet", ["-c", "import astro_objdet"]),
+        ("astro-objdet --help", ["astro-objdet", "--help"]),
+        ("import astro_objdet", ["python", "-c", "import astro_objdet"]),
     ],
 )
 def test_start_up(benchmark, what, arguments, report, tmp_path):
-    # away from the checkout, so that the package is imported as it is installed
+    program = shutil.which(arguments[0], path=Path(sys.executable).parent)
+
     def start():
+        # away from the checkout, so that the package is imported as it is installed
         subprocess.run(
-            [sys.executable, *arguments],
+            [program, *arguments[1:]],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=tmp_path,

@@ -11,6 +11,9 @@ counts as false. Purity is stated for redMaPPer's density of clusters on the sky
 
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 from astropy import units as u
@@ -29,7 +32,10 @@ SIZE = 1024
 THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.05), 2)
 
 
-def score_field(detector, seed, number):
+load_once = cache(Detector.from_pretrained)
+
+
+def score_field(weights, seed, number):
     """Rows (score, matched truth, offset kpc), and the truths' (z, richness).
 
     -1 stands for a detection on nothing, -2 for one on a group poorer than the cut.
@@ -48,7 +54,7 @@ def score_field(detector, seed, number):
         band: CCDData(plane, unit=u.nmgy, wcs=field.wcs)
         for band, plane in zip(survey.bands, field.image, strict=True)
     }
-    found = detector.detect(bands, threshold=float(THRESHOLDS[0]))
+    found = load_once(weights).detect(bands, threshold=float(THRESHOLDS[0]))
     truth = field.truth[field.truth["richness"] >= 19.5]
     poor = field.truth[field.truth["richness"] < 19.5]
     rows, taken = [], set()
@@ -115,10 +121,12 @@ def main():
     parser.add_argument("weights")
     parser.add_argument("--fields", type=int, default=400)
     parser.add_argument("--seed", type=int, default=2001)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", help="JSON file for the table")
     args = parser.parse_args()
-    detector = Detector.from_pretrained(args.weights)
-    results = [score_field(detector, args.seed, n) for n in range(args.fields)]
+    with ProcessPoolExecutor(args.processes) as pool:
+        work = partial(score_field, args.weights, args.seed)
+        results = list(pool.map(work, range(args.fields)))
     survey = SURVEYS["sdss"].binned(2)
     area = args.fields * (SIZE * survey.pixel_scale / 3600) ** 2
     report = {
@@ -126,6 +134,9 @@ def main():
         "seed": args.seed,
         "area_deg2": round(area, 2),
         "redshift": CUTS,
+        "richness": 19.5,
+        "command": f"python tools/score_deepcee.py {Path(args.weights).name} "
+        f"--fields {args.fields} --seed {args.seed}",
         "table": summarise(results, area),
     }
     for row in report["table"]:

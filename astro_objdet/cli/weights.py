@@ -106,12 +106,31 @@ def convert(source, recipe, output, title, overwrite):
 
 
 def _card_lines(values, indent=""):
-    """Lines of a nested dict, one entry a line."""
+    """Lines of a nested dict, one entry a line; sentences and tables below their name."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield f"{indent}{key}:"
             yield from _card_lines(value, indent + "  ")
+        elif _is_table(value):
+            yield f"{indent}{key}:"
+            header = tuple(value[0])
+            rows = [tuple(_cell(row.get(name)) for name in header) for row in value]
+            for line in table_lines(header, rows):
+                yield f"{indent}  {line}"
+        elif isinstance(value, list | tuple) and any(" " in str(v) for v in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  - {entry}" for entry in value)
         elif isinstance(value, list | tuple):
             yield f"{indent}{key}: {', '.join(map(str, value))}"
         else:
             yield f"{indent}{key}: {value}"
+
+
+def _is_table(value):
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)
+
+
+def _cell(value):
+    if isinstance(value, list | tuple):
+        return "-".join(map(str, value))
+    return "" if value is None else str(value)

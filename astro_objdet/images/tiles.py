@@ -180,6 +180,7 @@ class TileGrid:
         self._gain = np.full(n_bands, 1 / area, np.float32)
         if stack.stretched:
             self._gain[:] = 1
+            self._blank = self._sky_statistics()[0].astype(np.float32)
         elif stack.unit is None:
             self._calibrate_by_noise(SDSS_NOISE if reference_noise is None else reference_noise)
 
@@ -244,7 +245,8 @@ class TileGrid:
         Returns
         -------
         ndarray of float32, shape (band, height, width)
-            0-1. Masked pixels and padding have the value of zero flux.
+            0-1. Masked pixels and padding have the value of zero flux, in a picture
+            its median.
         """
         ny, nx = self.shape
         y1, x1 = min(tile.y1, ny), min(tile.x1, nx)
@@ -258,6 +260,8 @@ class TileGrid:
             data = np.pad(data, missing)
             mask = np.pad(mask, missing, constant_values=True)
         if self.stack.stretched:
+            # blank sky in a picture is not black
+            data = np.where(mask, self._blank[:, None, None], data)
             return np.clip(data, 0, 1, out=data)
         return self.stretch(data, mask)
 

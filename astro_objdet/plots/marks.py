@@ -41,7 +41,10 @@ def draw_scale_bar(ax, stack):
         length = _round_length(nx * scale / 5)
         label, pixels = f"{length:g} arcmin", length / scale
     x, y = 0.03 * nx, 0.03 * max(ny, nx / 3)
-    bar = ax.plot([x, x + pixels], [y, y], color="white", linewidth=3.5, solid_capstyle="butt")[0]
+    # above boxes, whose edges may lie along the bar
+    bar = ax.plot(
+        [x, x + pixels], [y, y], color="white", linewidth=3.5, solid_capstyle="butt", zorder=5
+    )[0]
     bar.set_path_effects(outlined(6))
     text = ax.annotate(
         label,
@@ -54,6 +57,7 @@ def draw_scale_bar(ax, stack):
         color="white",
         fontsize=14,
         path_effects=outlined(),
+        zorder=5,
     )
     return [bar, text]
 

@@ -199,3 +199,16 @@ def test_pixel_geometry_at_the_pole(make_wcs, dec, rotation):
     scale_x, scale_y, area = pixel_geometry(wcs, (101, 101))
     assert (scale_x, scale_y) == pytest.approx((0.4, 0.4), rel=1e-6)
     assert area == pytest.approx(0.16, rel=1e-6)
+
+
+def test_holes_in_a_picture_look_like_its_sky(tan_wcs):
+    picture = np.random.default_rng(2).integers(30, 50, (3, 96, 128)).astype(np.uint8)
+    picture[2] += 20
+    hole = np.zeros((96, 128), bool)
+    hole[10:20, 10:20] = True
+    stack = read_bands((picture, tan_wcs), bands="irg", mask=hole, stretched=True)
+    grid = TileGrid(stack, None, 256, 0, IdentityStretch())
+    (tile,) = grid.tiles
+    pixels = grid.read(tile)
+    assert pixels[:, 15, 15] * 255 == pytest.approx([40, 40, 60], abs=2)
+    assert pixels[0, 50, 50] == np.float32(picture[0, 50, 50] / 255)
