@@ -12,7 +12,9 @@ from astro_objdet.engine.weights import load_state
 from astro_objdet.images import TileGrid, read_bands, stretch_from_dict
 
 pytestmark = pytest.mark.benchmark(group="sahi")
-ROUNDS = 5
+ROUNDS = 7
+#: Objects of a higher score do not hang on where the tiles lie.
+SURE = 0.8
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +65,25 @@ def sliced(sahi_model, picture, detector):
     return predict
 
 
-def _lean(predict):
+def _lean(predict, **options):
     """What a user who knows sahi and torch well would add."""
     with torch.inference_mode():
-        return predict(perform_standard_pred=False)
+        return predict(perform_standard_pred=False, **options)
 
 
-def test_sahi_takes_longer(benchmark, detector, field, sliced, picture, stopwatch, report):
+def test_sahi_takes_longer(benchmark, detector, field, sliced, stopwatch, report):
     rivals = {
         "as it comes": stopwatch(sliced),
-        "no standard prediction": stopwatch(lambda: sliced(perform_standard_pred=False)),
-        "nor gradients": stopwatch(lambda: _lean(sliced)),
+        "without standard prediction": stopwatch(lambda: sliced(perform_standard_pred=False)),
+        "without that and gradients": stopwatch(lambda: _lean(sliced)),
     }
-    found = []
 
     def others():
         # taken in turn with ours, so that a change of the machine's pace meets all of them
         for run, _ in rivals.values():
-            found.append(run())
+            run()
 
-    ours = benchmark.pedantic(
+    benchmark.pedantic(
         lambda: detector.detect(field.image), setup=others, rounds=ROUNDS, warmup_rounds=1
     )
     own = benchmark.stats.stats.data
@@ -96,21 +97,41 @@ def test_sahi_takes_longer(benchmark, detector, field, sliced, picture, stopwatc
             f"{ratios[name]:.2f} ({min(each):.2f} to {max(each):.2f}), "
             f"{statistics.median(seconds[-ROUNDS:]):.2f} s to {statistics.median(own):.2f} s",
         )
-    for result, name in zip(found[-len(rivals) :], rivals, strict=True):
-        _same_objects(ours, result, picture[1], name)
     assert ratios["as it comes"] >= 1.3
 
 
-def _same_objects(ours, result, grid, name):
-    """Each object of the one is an object of the other: centres within a quarter of the box."""
-    theirs = np.array([p.bbox.to_xyxy() for p in result.object_prediction_list])
-    theirs = grid.to_image_pixels(theirs)
-    mine = ours.boxes
-    assert len(mine) > 0
-    apart = np.linalg.norm(_centres(mine)[:, None] - _centres(theirs)[None], axis=-1)
-    near = apart < 0.25 * (mine[:, 2] - mine[:, 0])[:, None]
-    assert near.any(axis=1).all(), f"sahi {name} misses {mine[~near.any(axis=1)]}"
-    assert near.any(axis=0).all(), f"only sahi {name} has {theirs[~near.any(axis=0)]}"
+def test_sahi_finds_the_same(detector, field, sliced, picture, report):
+    """Sure objects of the one are objects of the other.
+
+    Boxes are merged by the recipe's rule: sahi's own unites neighbours. Tiles lie
+    differently, so objects at the threshold may differ.
+    """
+    ours = detector.detect(field.image)
+    result = _lean(
+        sliced,
+        postprocess_type="NMS",
+        postprocess_match_metric="IOU",
+        postprocess_match_threshold=detector.recipe.box_nms,
+    )
+    mine, theirs = ours.boxes, [p.bbox.to_xyxy() for p in result.object_prediction_list]
+    theirs = picture[1].to_image_pixels(np.reshape(theirs, (-1, 4)))
+    scores = np.array([p.score.value for p in result.object_prediction_list])
+    near = _near(mine, theirs)
+    report(
+        f"objects on grid {field.grid_shape[1]} px: ours, sahi's, both",
+        "",
+        f"{len(mine)}, {len(theirs)}, {near.any(axis=1).sum()}",
+    )
+    sure_of_ours, sure_of_theirs = np.array(ours["score"]) > SURE, scores > SURE
+    assert sure_of_ours.any()
+    assert near.any(axis=1)[sure_of_ours].all()
+    assert near.any(axis=0)[sure_of_theirs].all()
+
+
+def _near(boxes, others):
+    """Whether centres lie within a quarter of a box, for each pair."""
+    apart = np.linalg.norm(_centres(boxes)[:, None] - _centres(others), axis=-1)
+    return apart < 0.25 * (boxes[:, 2] - boxes[:, 0])[:, None]
 
 
 def _centres(boxes):
