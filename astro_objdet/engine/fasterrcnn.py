@@ -1,6 +1,5 @@
 """torchvision's Faster R-CNN, built as a recipe asks."""
 
-import torch
 from torch import nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -118,10 +117,3 @@ def initialise_as_paper(model):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
     return model
-
-
-def count_parameters(model):
-    """Number of weights of a model, frozen ones included."""
-    return sum(p.numel() for p in model.parameters()) + sum(
-        b.numel() for b in model.buffers() if torch.is_floating_point(b)
-    )
