@@ -1,0 +1,359 @@
+"""Scores turned into probabilities: isotonic calibration on held-out sky.
+
+A detector's scores rank its detections; how often one of score 0.8 is true
+depends on the sky and must be counted. The counts are made monotone by centred
+isotonic regression (`astro_objdet.catalogs.isotonic`).
+"""
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+from astro_objdet.catalogs.arrays import float_array
+from astro_objdet.catalogs.isotonic import calibration_error, isotonic_knots, reliability_table
+from astro_objdet.errors import InputError, check_fraction
+
+__all__ = ["FALSE_STATUSES", "TRUE_STATUSES", "Calibration"]
+
+#: What the column ``status`` of an evaluation says of a detection; others are left out.
+TRUE_STATUSES = ("true",)
+FALSE_STATUSES = ("false", "duplicate")
+
+#: A calibration needs this many true, and as many false, detections.
+LEAST = 10
+FOLDS = 5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Calibration:
+    """The probability that a detection is true, as a function of its score.
+
+    Made by `fit` or `from_table`; `from_dict` reads it from a model card.
+
+    Attributes
+    ----------
+    scores : `~numpy.ndarray` of float64, shape (K,), K ≤ 64
+        Knots, ascending.
+    probabilities : `~numpy.ndarray` of float64, shape (K,)
+        At the knots, ascending, above 0 and below 1.
+    lowest_score : float
+        Of the detections it was made with; lower scores take its probability.
+    n, true : int
+        Detections it was made with, and how many of them are true.
+    quality : dict
+        What `cross_validate` gave for the detections it was made with.
+    provenance : dict
+        Where these came from, as far as is known: ``recipe``, ``weights_sha256`` and
+        ``threshold`` of the detections; ``sky``; ``radius``, ``cosmology`` and ``ranges``
+        by which they were judged; ``left_out`` of them, and whether they are ``weighted``.
+    """
+
+    scores: np.ndarray
+    probabilities: np.ndarray
+    lowest_score: float
+    n: int
+    true: int
+    quality: dict = dataclasses.field(default_factory=dict)
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    def __repr__(self):
+        return (
+            f"<Calibration of {self.n} detections, {self.true} true: {len(self.scores)} knots, "
+            f"probability {self.probabilities[0]:.3g} to {self.probabilities[-1]:.3g}>"
+        )
+
+    @classmethod
+    def fit(cls, score, true, *, weights=None, groups=None, provenance=None):
+        """Calibrate scores by detections known to be true or false.
+
+        Parameters
+        ----------
+        score : array_like of float, shape (N,)
+        true : array_like of bool, shape (N,)
+        weights : array_like of float, shape (N,), optional
+            Above 0: of how many detections each stands, such as the density of
+            clusters on the real sky over that of a simulation for the true ones.
+        groups : array_like, shape (N,), optional
+            Field or sky cell of each, for `cross_validate`; without them
+            detections are held out one by one.
+        provenance : dict, optional
+            See `Calibration`.
+
+        Raises
+        ------
+        InputError
+            For scores that are not finite, weights that are not above 0, and fewer
+            than 10 true or 10 false detections.
+        """
+        score, true, weights = _checked(score, true, weights)
+        hits = int(true.sum())
+        if min(hits, len(true) - hits) < LEAST:
+            raise InputError(
+                f"a calibration needs at least {LEAST} true and {LEAST} false detections, "
+                f"got {hits} and {len(true) - hits}"
+            )
+        scores, probabilities = isotonic_knots(score, true, weights)
+        return cls(
+            scores,
+            probabilities,
+            float(score.min()),
+            len(score),
+            hits,
+            cls.cross_validate(score, true, weights=weights, groups=groups),
+            dict(provenance or {}),
+        )
+
+    @classmethod
+    def from_table(cls, table, *, provenance=None):
+        """Calibrate by the detections of an evaluation.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            With the columns ``score`` and ``status``: "true" counts as true, "false"
+            and "duplicate" as false; other rows, and those without a score, are left
+            out. The columns ``weight`` (see `fit`) and ``field`` are used where they
+            are; without fields, the groups are cells of the sky by ``ra`` and ``dec``.
+        provenance : dict, optional
+            Added to what ``table.meta`` says.
+
+        Raises
+        ------
+        InputError
+            For missing columns, naming those there are, and as `fit` does.
+        """
+        for name in ("score", "status"):
+            if name not in table.colnames:
+                there = ", ".join(table.colnames) or "none"
+                raise InputError(
+                    f"table must have the column {name!r}, as the detections of an evaluation "
+                    f"do; it has {there}"
+                )
+        status = np.ma.filled(np.ma.asarray(table["status"]).astype(str), "")
+        score = float_array("score", table["score"])
+        true = np.isin(status, TRUE_STATUSES)
+        used = (true | np.isin(status, FALSE_STATUSES)) & np.isfinite(score)
+        if not used.any():
+            there = ", ".join(sorted(set(status.tolist()))) or "no rows"
+            wanted = ", ".join((*TRUE_STATUSES, *FALSE_STATUSES))
+            raise InputError(
+                f"table must have rows of status {wanted} with a score; it has {there}"
+            )
+        weights = (
+            float_array("weight", table["weight"])[used] if "weight" in table.colnames else None
+        )
+        groups = _groups(table)
+        known = _provenance_of(table.meta) | {"left_out": int(len(used) - used.sum())}
+        return cls.fit(
+            score[used],
+            true[used],
+            weights=weights,
+            groups=None if groups is None else groups[used],
+            provenance=known | (provenance or {}) | {"weighted": weights is not None},
+        )
+
+    def probability(self, score):
+        """The probability that detections of these scores are true.
+
+        Parameters
+        ----------
+        score : array_like of float
+            Of any shape. Below the lowest score and above the highest of the
+            calibration, the probability is that at its end; NaN and masked give NaN.
+
+        Returns
+        -------
+        `~numpy.ndarray` of float64
+            Same shape; not falling with the score.
+        """
+        return np.interp(float_array("score", score), self.scores, self.probabilities)
+
+    def reliability(self, score, true, *, bins=10, weights=None, confidence=0.95):
+        """How often detections are true against the probability they were given.
+
+        Parameters
+        ----------
+        score, true, weights : array_like, shape (N,)
+            As for `fit`; best of other detections than it was made with.
+        bins : int or array_like of float
+            Number of bins of equal width in score from 0 to 1, or their edges.
+        confidence : float
+            Of the intervals.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            One row per bin: ``score_low``, ``score_high``, ``n``, ``mean_score``,
+            ``mean_probability``, ``fraction`` (of true ones), and ``low``, ``high`` of
+            its Wilson interval, with weights for their effective number. Where a bin
+            is empty the means are NaN, and the interval is 0 to 1.
+        """
+        check_fraction("confidence", confidence)
+        score, true, weights = _checked(score, true, weights)
+        edges = _edges(bins)
+        probability = self.probability(score)
+        return reliability_table(score, probability, true, weights, edges, confidence)
+
+    @staticmethod
+    def cross_validate(score, true, *, weights=None, groups=None, folds=FOLDS):
+        """How good scores and probabilities are, on sky the calibration has not seen.
+
+        The groups are dealt out to the folds; the detections of a fold get their
+        probability from the others.
+
+        Parameters
+        ----------
+        score, true, weights, groups
+            As for `fit`.
+        folds : int
+            From 2.
+
+        Returns
+        -------
+        dict
+            ``brier_score`` and ``brier_probability``: mean squared difference from the
+            truth of the scores as they are and of the probabilities; ``ece_score`` and
+            ``ece_probability``: expected calibration error in ten bins of equal width;
+            ``folds`` and ``groups``: how many.
+        """
+        score, true, weights = _checked(score, true, weights)
+        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
+            raise InputError(f"folds must be an integer from 2, got {folds!r}")
+        groups = np.arange(len(score)) if groups is None else np.asarray(groups)
+        if groups.shape != score.shape:
+            raise InputError(f"groups must have length {len(score)}, got shape {groups.shape}")
+        names, number = np.unique(groups, return_inverse=True)
+        folds = min(folds, len(names))
+        if folds < 2:
+            return {}
+        probability = np.empty_like(score)
+        # groups in a fixed shuffle: in their order they may drift across the sky
+        fold = (np.random.default_rng(0).permutation(len(names)) % folds)[number]
+        for k in range(folds):
+            held = fold == k
+            knots = isotonic_knots(score[~held], true[~held], weights[~held])
+            probability[held] = np.interp(score[held], *knots)
+        result = {"folds": folds, "groups": len(names)}
+        for name, value in (("score", score), ("probability", probability)):
+            result[f"brier_{name}"] = float(np.average((value - true) ** 2, weights=weights))
+            result[f"ece_{name}"] = calibration_error(value, true, weights)
+        return result
+
+    def to_dict(self):
+        """As a model card holds it, under ``calibration``: numbers, lists and strings.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            "scores": self.scores.tolist(),
+            "probabilities": self.probabilities.tolist(),
+            **self.summary(),
+        }
+
+    def summary(self):
+        """The same without the knots, as ``.meta`` of detections holds it.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            "lowest_score": self.lowest_score,
+            "n": self.n,
+            "true": self.true,
+            "quality": dict(self.quality),
+            **self.provenance,
+        }
+
+    @classmethod
+    def from_dict(cls, values):
+        """The calibration of a model card.
+
+        Raises
+        ------
+        InputError
+            When it is not what `to_dict` gives.
+        """
+        if not isinstance(values, dict):
+            raise InputError(f"a calibration must be a dict, got {values!r}")
+        rest = dict(values)
+        try:
+            scores, probabilities = (
+                np.asarray(rest.pop(name), dtype=float) for name in ("scores", "probabilities")
+            )
+            lowest, n, true = float(rest.pop("lowest_score")), rest.pop("n"), rest.pop("true")
+        except KeyError as error:
+            raise InputError(f"a calibration must have the entry {error}") from None
+        except (TypeError, ValueError) as error:
+            raise InputError(f"a calibration must hold numbers: {error}") from None
+        good = scores.ndim == 1 and scores.size > 0 and scores.shape == probabilities.shape
+        if not good or not (np.diff(scores) > 0).all() or not (np.diff(probabilities) >= 0).all():
+            raise InputError("knots of a calibration must be as many of each, and ascending")
+        if not (math.isfinite(lowest) and np.isfinite(scores).all()):
+            raise InputError("scores of a calibration must be finite")
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise InputError("probabilities of a calibration must be from 0 to 1")
+        return cls(scores, probabilities, lowest, n, true, rest.pop("quality", {}), rest)
+
+
+def _checked(score, true, weights):
+    """Arrays of one length, and what makes no sense refused."""
+    score, true = float_array("score", score), np.asarray(true)
+    if not np.isin(true, (0, 1)).all():
+        raise InputError("true must hold True and False, or 1 and 0")
+    weights = np.ones(score.shape) if weights is None else float_array("weights", weights)
+    if score.ndim != 1 or not score.shape == true.shape == weights.shape:
+        raise InputError(
+            "score, true and weights must have one length, got shapes "
+            f"{score.shape}, {true.shape} and {weights.shape}"
+        )
+    if not np.isfinite(score).all():
+        first = int(np.argmin(np.isfinite(score)))
+        raise InputError(f"score must be finite, got {score[first]} at index {first}")
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError("weights must be finite numbers above 0")
+    return score, true.astype(bool), weights
+
+
+def _edges(bins):
+    if isinstance(bins, numbers.Integral) and not isinstance(bins, bool) and bins > 0:
+        return np.arange(bins + 1) / bins
+    edges = np.atleast_1d(float_array("bins", bins))
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise InputError(f"bins must be an integer above 0 or ascending edges, got {bins!r}")
+    return edges
+
+
+def _groups(table):
+    """Field of each detection, else its cell of sky, else None."""
+    if "field" in table.colnames:
+        return np.ma.filled(np.ma.asarray(table["field"]).astype(str), "")
+    if not {"ra", "dec"} <= set(table.colnames):
+        return None
+    # needed by few, and imports a library of its own
+    from astro_objdet.catalogs.footprint import sky_cells
+
+    ra, dec = (np.nan_to_num(float_array(name, table[name])) for name in ("ra", "dec"))
+    return sky_cells(ra, dec)[0]
+
+
+def _provenance_of(meta):
+    """What the meta of a table of detections says of where its scores come from."""
+    weights = meta.get("weights")
+    if isinstance(weights, dict):
+        meta = {**meta, "weights_sha256": weights.get("sha256")}
+    names = ("recipe", "weights_sha256", "threshold", "sky", "radius", "cosmology", "ranges")
+    return {name: _plain(meta[name]) for name in names if meta.get(name) is not None}
+
+
+def _plain(value):
+    """As JSON has it: None for an open end of a range."""
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,365 @@
+"""Positions, redshifts and other numbers of a table, each row with the reason if it is unusable.
+
+Columns are found by `~astro_objdet.catalogs.columnnames`, or given by name. Rows that astropy
+would compute nonsense for, masked ones among them, become NaN and say why.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import (
+    ICRS,
+    BaseCoordinateFrame,
+    ConvertError,
+    SkyCoord,
+    UnitSphericalRepresentation,
+    frame_transform_graph,
+)
+
+from astro_objdet.catalogs.angles import degrees_of, unmasked
+from astro_objdet.catalogs.columnnames import (
+    check_names,
+    find_column,
+    find_positions,
+    frame_of,
+)
+from astro_objdet.errors import InputError
+
+__all__ = [
+    "ColumnValues",
+    "SkyPositions",
+    "guess_column",
+    "numeric_values",
+    "redshift_values",
+    "sky_positions",
+]
+
+_POSITION_REASONS = ("", "position masked", "position is NaN or infinite", "|dec| > 90")
+_EQUATORIAL = ("icrs", "fk5", "fk4")
+_ALIASES = {
+    "j2000": "fk5",
+    "b1950": "fk4",
+    "equatorial": "icrs",
+    "ecliptic": "barycentricmeanecliptic",
+}
+_CHUNK = 500_000
+_HOURS = 24
+_HOURS_MIN_ROWS = 20
+_HOURS_MIN_SPAN = 45
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is wrong with each row, as a number: strings for 10⁷ rows would take a gigabyte."""
+
+    code: np.ndarray
+    reasons: tuple
+
+    @property
+    def usable(self):
+        """`~numpy.ndarray` of bool, shape (N,)."""
+        return self.code == 0
+
+    @property
+    def reason(self):
+        """`~numpy.ndarray` of str, shape (N,), empty where usable; made anew at each call."""
+        if not self.code.any():
+            return np.broadcast_to(np.array(""), self.code.shape)
+        return np.array(self.reasons)[self.code]
+
+
+@dataclass(frozen=True)
+class SkyPositions(_Rows):
+    """ICRS positions of the rows of a table.
+
+    Attributes
+    ----------
+    ra, dec : `~numpy.ndarray` of float64, shape (N,)
+        Degrees, ICRS, 0 ≤ ra < 360; NaN where unusable.
+    columns : tuple of str
+        Names of the two columns, or the one of a `~astropy.coordinates.SkyCoord`.
+    frame : str
+        In which the table has them.
+    how : str
+        How the columns were found: "given", "SkyCoord", "UCD", "unit and name" or "name".
+    """
+
+    ra: np.ndarray
+    dec: np.ndarray
+    columns: tuple
+    frame: str
+    how: str
+
+
+@dataclass(frozen=True)
+class ColumnValues(_Rows):
+    """Numbers of a column.
+
+    Attributes
+    ----------
+    name : str
+        Of the column.
+    values : `~numpy.ndarray` of float64, shape (N,)
+        In ``unit``; NaN where unusable.
+    unit : `~astropy.units.Unit` or None
+    """
+
+    name: str
+    values: np.ndarray
+    unit: u.UnitBase | None
+
+
+def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
+    """Return the positions of a table, in ICRS.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With columns of positions in any angular unit, sexagesimal text, or a
+        `~astropy.coordinates.SkyCoord` column. Numbers without a unit are degrees; text such as
+        ``12:34:56.7`` is hours in a right ascension.
+    side : str, optional
+        Word for the table in messages.
+    ra, dec : str, optional
+        Names of the columns of longitude and latitude. Without them they are found by class, by
+        UCD, and by unit and usual names. ``ra`` alone may name a SkyCoord column.
+    frame : str or `~astropy.coordinates.BaseCoordinateFrame`, optional
+        Of the columns: any that astropy knows. Without it the UCD or the names tell, and ICRS is
+        meant otherwise.
+
+    Returns
+    -------
+    SkyPositions
+
+    Raises
+    ------
+    InputError
+        If no columns are found, several pairs could be meant, a name is not there, a column holds
+        no angles, or a frame is not known.
+
+    Warns
+    -----
+    UserWarning
+        If a right ascension in degrees looks like hours.
+    """
+    names, found_frame, how = _position_columns(table, side, ra, dec)
+    if len(names) == 1:
+        return _coords_positions(table, names, found_frame, how, frame, side)
+    frame = known_frame(found_frame if frame is None else frame, side)
+    (lon, lon_masked, in_degrees), (lat, lat_masked, _) = (
+        degrees_of(table[name], f"{side} table: column {name!r}", is_lat=number == 1)
+        for number, name in enumerate(names)
+    )
+    code = _position_codes(lon, lat, lon_masked | lat_masked)
+    if in_degrees and frame.name in _EQUATORIAL:
+        _warn_of_hours(lon, lat, names[0], side)
+    if frame.name != "icrs":
+        _to_icrs(lon, lat, code == 0, frame, side)
+    _wrap(lon)
+    return SkyPositions(code, _POSITION_REASONS, lon, lat, names, frame.name, how)
+
+
+def redshift_values(table, *, side="left", column=None):
+    """Return the redshifts of a table, None if it has none.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+    side : str, optional
+        Word for the table in messages.
+    column : str, optional
+        Name of the column. Without it it is found by UCD and usual names.
+
+    Returns
+    -------
+    ColumnValues or None
+        Unusable are masked and non-finite redshifts, and those that are 0 or negative.
+
+    Raises
+    ------
+    InputError
+        If the name is not there or no number, or several columns could be meant.
+    """
+    column = column or find_column(table, "redshift", side)
+    if column is None:
+        return None
+    return _numbers(table, column, side, "redshift", positive=True)
+
+
+def numeric_values(table, column, *, side="left", positive=False):
+    """Return the numbers of a column.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+    column : str
+        Name of the column.
+    side : str, optional
+        Word for the table in messages.
+    positive : bool, optional
+        Whether 0 and negative numbers are unusable.
+
+    Returns
+    -------
+    ColumnValues
+
+    Raises
+    ------
+    InputError
+        If the name is not there, or the column holds anything but one number a row.
+    """
+    return _numbers(table, column, side, column, positive)
+
+
+def guess_column(table, kind, *, side="left", required=False, of=None):
+    """Return the name of the column of a kind.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+    kind : str
+        "redshift", "redshift_error", "richness", "score", "magnitude", "id", "label" or
+        "probability".
+    side : str, optional
+        Word for the table in messages.
+    required : bool, optional
+        Whether there must be one.
+    of : str, optional
+        For "redshift_error", the column whose error it is; guessed without it.
+
+    Returns
+    -------
+    str or None
+        None if no column is of that kind, or it is not clear which.
+
+    Raises
+    ------
+    InputError
+        If it is required and not there or not clear. A redshift must be clear if there is any.
+    """
+    return find_column(table, kind, side, required=required, of=of)
+
+
+def known_frame(frame, side="left"):
+    """Return a frame by its name in astropy, or "j2000", "b1950", "ecliptic", "equatorial".
+
+    Raises
+    ------
+    InputError
+        If astropy knows no such frame, or it depends on more than a position; lists them.
+    """
+    if isinstance(frame, BaseCoordinateFrame):
+        return frame.replicate_without_data()
+    name = str(frame).lower()
+    cls = frame_transform_graph.lookup_name(_ALIASES.get(name, name))
+    if cls is None:
+        names = ", ".join(sorted(frame_transform_graph.get_names()))
+        raise InputError(f"{side} table: frame must be one of {names}; got {frame!r}")
+    return cls()
+
+
+def _position_columns(table, side, ra, dec):
+    if ra is None and dec is None:
+        return find_positions(table, side)
+    given = [name for name in (ra, dec) if name is not None]
+    check_names(table, given, side)
+    if dec is None and isinstance(table[ra], SkyCoord):
+        return (ra,), table[ra].frame.name, "given"
+    if len(given) == 1:
+        missing = "dec" if dec is None else "ra"
+        raise InputError(f"{side} table: {missing} must be given with {given[0]!r}")
+    return tuple(given), frame_of(table, given), "given"
+
+
+def _coords_positions(table, names, own_frame, how, frame, side):
+    """Return the positions of a column of coordinates."""
+    if frame is not None:
+        raise InputError(
+            f"{side} table: frame must not be given for the column {names[0]!r}, "
+            f"which knows its own, {own_frame}"
+        )
+    icrs = table[names[0]].icrs
+    (lon, lon_masked), (lat, lat_masked) = map(unmasked, (icrs.ra.to(u.deg), icrs.dec.to(u.deg)))
+    lon, lat = np.array(lon, dtype=float), np.array(lat, dtype=float)
+    code = _position_codes(lon, lat, lon_masked | lat_masked)
+    _wrap(lon)
+    return SkyPositions(code, _POSITION_REASONS, lon, lat, names, own_frame, how)
+
+
+def _position_codes(lon, lat, masked):
+    """Return the reason of each row, and put NaN where there is one."""
+    code = np.zeros(len(lon), dtype=np.uint8)
+    # Comparisons with NaN are false, so that the order of these three matters.
+    code[np.abs(lat) > 90] = 3
+    code[~(np.isfinite(lon) & np.isfinite(lat))] = 2
+    code[masked] = 1
+    lon[code > 0] = np.nan
+    lat[code > 0] = np.nan
+    return code
+
+
+def _warn_of_hours(lon, lat, name, side):
+    """Warn of a right ascension in degrees that looks like hours."""
+    if np.count_nonzero(np.isfinite(lon)) < _HOURS_MIN_ROWS:
+        return
+    if np.nanmin(lon) < 0 or np.nanmax(lon) > _HOURS:
+        return
+    if np.nanmax(lat) - np.nanmin(lat) > _HOURS_MIN_SPAN:
+        warnings.warn(
+            f"{side} table: column {name!r} is read as degrees, but all its values lie from 0 to "
+            "24 as if they were hours; if so, set the column's unit to hourangle",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _to_icrs(lon, lat, usable, frame, side):
+    """Transform in place, some rows at a time: astropy needs ten times their memory."""
+    rows = np.flatnonzero(usable)
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        sphere = UnitSphericalRepresentation(lon[some] * u.deg, lat[some] * u.deg)
+        try:
+            icrs = frame.realize_frame(sphere).transform_to(ICRS())
+        except (ConvertError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{side} table: positions in the frame {frame.name} cannot be turned into "
+                f"ICRS: {error}"
+            ) from error
+        lon[some], lat[some] = icrs.spherical.lon.deg, icrs.spherical.lat.deg
+
+
+def _wrap(lon):
+    """Bring longitudes into 0 ≤ lon < 360, in place."""
+    outside = (lon < 0) | (lon >= 360)
+    if outside.any():
+        lon[outside] %= 360
+        # A tiny negative number rounds to 360 itself.
+        lon[lon >= 360] = 0
+
+
+def _numbers(table, name, side, what, positive):
+    check_names(table, [name], side)
+    column = table[name]
+    if not hasattr(column, "dtype") or isinstance(column, SkyCoord):
+        raise InputError(f"{side} table: column {name!r} must hold numbers, got {type(column)}")
+    values, masked = unmasked(column)
+    if values.ndim != 1 or values.dtype.kind not in "iufO":
+        raise InputError(
+            f"{side} table: column {name!r} must hold one number a row, got {values.dtype} "
+            f"of shape {values.shape}"
+        )
+    try:
+        values = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{side} table: column {name!r} must hold numbers: {error}") from error
+    reasons = ["", f"{what} masked", f"{what} is NaN or infinite", f"{what} is 0 or negative"]
+    code = np.zeros(len(values), dtype=np.uint8)
+    if positive:
+        code[values <= 0] = 3
+    code[~np.isfinite(values)] = 2
+    code[masked] = 1
+    values[code > 0] = np.nan
+    return ColumnValues(code, tuple(reasons), name, values, getattr(column, "unit", None))

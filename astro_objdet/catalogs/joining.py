@@ -1,0 +1,138 @@
+"""Two tables in one: rows side by side, columns renamed where they clash."""
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, QTable
+from astropy.utils.masked import Masked
+
+from astro_objdet.errors import InputError
+
+__all__ = ["join_tables", "plain_meta"]
+
+
+def join_tables(left, right, left_rows, right_rows, *, suffixes=("_1", "_2"), extra=()):
+    """Put rows of two tables side by side.
+
+    Parameters
+    ----------
+    left, right : `~astropy.table.Table`
+        Either may be None for no columns of it.
+    left_rows, right_rows : array of int, shape (N,)
+        Row of each table in each row of the output, -1 for none.
+    suffixes : pair of str
+        For names that both tables have, in whatever case.
+    extra : iterable of `~astropy.table.Column`
+        Columns of the output behind those of the tables; a column of a table that has
+        the name of one gets its suffix.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Where a row has no partner numbers are NaN, or masked if they are integers or
+        booleans; all else is masked.
+
+    Raises
+    ------
+    InputError
+        If the suffixes do not make the names different.
+    """
+    extra = list(extra)
+    names = _output_names(left, right, suffixes, [column.name for column in extra])
+    joined = QTable()
+    parts = ((left, left_rows, names[0]), (right, right_rows, names[1]))
+    for table, rows, renamed in parts:
+        for name, new in renamed.items():
+            joined[new] = _take(table[name], rows)
+            joined[new].info.description = table[name].info.description
+    for column in extra:
+        joined[column.name] = column
+        joined[column.name].info.description = column.info.description
+    return joined
+
+
+def _output_names(left, right, suffixes, reserved):
+    """New name by old one, for each table."""
+    if len(suffixes) != 2 or suffixes[0] == suffixes[1]:
+        raise InputError(f"suffixes must be two different texts, got {suffixes!r}")
+    sides = [[] if table is None else table.colnames for table in (left, right)]
+    # FITS, VOTable readers and SQL know no difference of case.
+    folded = [{name.lower() for name in side} for side in sides]
+    taken = {name.lower() for name in reserved}
+    renamed, used = [], set(taken)
+    for side, other, suffix in zip(sides, folded[::-1], suffixes, strict=True):
+        new = {n: n + suffix if n.lower() in other | taken else n for n in side}
+        for name in new.values():
+            if name.lower() in used:
+                raise InputError(
+                    f"suffixes {suffixes!r} do not make column names different: two "
+                    f"would be called {name!r}"
+                )
+            used.add(name.lower())
+        renamed.append(new)
+    return renamed
+
+
+def _take(column, rows):
+    """Rows of a column, with what stands for none where a row is -1."""
+    missing = rows < 0
+    if not missing.any():
+        return _unmasked(column[rows])
+    if not len(column):
+        return _nothing(column, len(rows))
+    taken = column[np.where(missing, 0, rows)]
+    if isinstance(taken, u.Quantity) or (isinstance(taken, Column) and taken.dtype.kind == "f"):
+        taken = _unmasked(taken)
+        if isinstance(taken, MaskedColumn):
+            taken.mask[missing] = True
+        taken[missing] = np.nan
+        return taken
+    if isinstance(taken, Column):
+        taken = MaskedColumn(taken, copy=False)
+        taken.mask[missing] = True
+        return taken
+    taken = taken.copy()
+    taken[missing] = np.ma.masked
+    return taken
+
+
+def _unmasked(taken):
+    """A masked quantity with NaN under its mask: few formats can write the mask."""
+    if not isinstance(taken, Masked) or not isinstance(taken, u.Quantity):
+        return taken
+    info = taken.info
+    filled = taken.filled(np.nan)
+    filled.info.description, filled.info.format = info.description, info.format
+    return filled
+
+
+def _nothing(column, count):
+    """A column with nothing in any row, of a table without rows."""
+    if isinstance(column, u.Quantity):
+        return np.full((count, *column.shape[1:]), np.nan) << column.unit
+    if not isinstance(column, Column):
+        return MaskedColumn(np.zeros(count, bool), mask=True)
+    shape = (count, *column.shape[1:])
+    if column.dtype.kind == "f":
+        return Column(np.full(shape, np.nan, column.dtype), unit=column.unit)
+    return MaskedColumn(np.zeros(shape, column.dtype), mask=True, unit=column.unit)
+
+
+def plain_meta(meta):
+    """The part of a table's meta that every format can write: numbers, texts, lists, dicts."""
+    return {str(key): _plain(value) for key, value in dict(meta).items() if _is_plain(value)}
+
+
+def _is_plain(value):
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | bool | int | float | np.generic)
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
