@@ -14,6 +14,7 @@ from importlib.metadata import version
 __version__ = version("astro-objdet")
 
 _PUBLIC = {
+    "crossmatch": "astro_objdet.catalogs.crossmatch",
     "Detections": "astro_objdet.catalogs",
     "Detector": "astro_objdet.detectors",
     "list_detectors": "astro_objdet.detectors",

@@ -5,18 +5,16 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord, search_around_sky
-from astropy.cosmology import FlatLambdaCDM
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
+from astro_objdet.catalogs.crossmatch import crossmatch
 from astro_objdet.errors import InputError
 from astro_objdet.reports import RunReport
 from astro_objdet.runs import detect
 
-__all__ = ["COSMOLOGY", "DemoReport", "demo", "match_within"]
+__all__ = ["DemoReport", "demo"]
 
-# Of Chan & Stott 2019, end of section 1.
-COSMOLOGY = FlatLambdaCDM(H0=71, Om0=0.27)
 # Poorer ones were not labelled in training (redMaPPer's own limit).
 RICHNESS_CUT = 20
 EXAMPLES = Path(__file__).with_name("examples")
@@ -95,68 +93,20 @@ def demo(
     )
     if run.failures:
         raise InputError(f"the packaged field failed: {run.failures[0].error}")
-    redshift = np.asarray(truth["redshift"], dtype=float)
-    found, cluster, separation = match_within(run.detections.skycoord, where, redshift, radius)
     return DemoReport(
         run=run,
-        matches=_match_table(run.detections, truth, found, cluster, separation),
+        matches=_matches(run.detections, truth, radius),
         clusters=int(np.count_nonzero(truth["richness"] >= RICHNESS_CUT)),
     )
 
 
-def match_within(detections, truth, redshift, radius):
-    """Pair detections with known objects, each used once, the closest pairs first.
-
-    Parameters
-    ----------
-    detections, truth : `~astropy.coordinates.SkyCoord`
-        Arrays of positions.
-    redshift : array of float
-        Redshifts of ``truth``.
-    radius : `~astropy.units.Quantity`
-        Length, taken at each redshift in `COSMOLOGY`.
-
-    Returns
-    -------
-    detection, known : array of int
-        Indices of the pairs.
-    separation : `~astropy.coordinates.Angle`
-        Angle between the two of each pair.
-    """
-    limit = (radius * COSMOLOGY.arcsec_per_kpc_proper(redshift)).to(u.arcsec)
-    if not (len(detections) and len(truth)):
-        return np.empty(0, int), np.empty(0, int), [] * u.arcsec
-    # One maximum radius and a filter: an array of radii is far slower.
-    first, second, angle, _ = search_around_sky(detections, truth, limit.max())
-    chosen, used_first, used_second = [], set(), set()
-    for pair in np.argsort(angle, kind="stable"):
-        i, j = int(first[pair]), int(second[pair])
-        if angle[pair] > limit[j] or i in used_first or j in used_second:
-            continue
-        used_first.add(i)
-        used_second.add(j)
-        chosen.append(pair)
-    chosen = np.array(chosen, dtype=int)
-    return first[chosen], second[chosen], angle[chosen].to(u.arcsec)
-
-
-def _match_table(detections, truth, found, cluster, separation):
-    count = len(detections)
-    redshift = np.asarray(truth["redshift"], dtype=float)[cluster]
-    table = QTable()
-    table["id"] = np.asarray(detections["id"])
-    table["score"] = np.asarray(detections["score"])
-    table["cluster"] = np.zeros(count, dtype=int)
-    table["cluster"][found] = cluster + 1
-    kpc = separation / COSMOLOGY.arcsec_per_kpc_proper(redshift)
-    columns = (
-        ("redshift", redshift, None),
-        ("richness", np.asarray(truth["richness"], dtype=float)[cluster], None),
-        ("separation", separation.to_value(u.arcsec), u.arcsec),
-        ("distance", kpc.to_value(u.kpc), u.kpc),
-    )
-    for name, values, unit in columns:
-        column = np.full(count, np.nan)
-        column[found] = values
-        table[name] = column if unit is None else column * unit
+def _matches(detections, truth, radius):
+    """A row per detection with its cluster, as `DemoReport` describes."""
+    truth = truth.copy()
+    truth["cluster"] = np.arange(1, len(truth) + 1)
+    table = crossmatch(detections, truth, radius, redshift="right.redshift", join="all1")
+    names = ("id", "score", "cluster", "redshift", "richness", "separation", "separation_kpc")
+    table = table[names]
+    table.rename_column("separation_kpc", "distance")
+    table["cluster"] = np.ma.asarray(table["cluster"]).filled(0)
     return table

@@ -15,7 +15,7 @@ from astro_objdet.errors import AstroObjdetError
 __all__ = ["Check", "doctor"]
 
 DISTRIBUTION = "astro-objdet"
-EXTRAS = ("simulate", "survey")
+EXTRAS = ("simulate",)
 # A tile of 1024 pixels in the bundled model, with torch itself, takes about this.
 ENOUGH_MEMORY = 2e9
 # The largest bundled file times a few: catalogues, pictures, weights of a hub.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from astro_objdet.errors import InputError, OutputExistsError, ResourceError
 
-__all__ = ["atomic_path", "sha256_of", "write_whole"]
+__all__ = ["atomic_path", "check_writable", "sha256_of", "write_whole"]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -69,6 +69,17 @@ def atomic_path(path, overwrite=False):
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path, overwrite=False):
+    """Raise what `atomic_path` would, before any work is done for a file.
+
+    Raises
+    ------
+    OutputExistsError, InputError
+        As `atomic_path` does.
+    """
+    _check_target(path, Path(os.path.realpath(path)), overwrite)
 
 
 def write_whole(path, content, overwrite=False):

@@ -5,7 +5,6 @@ import json
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
 from click.testing import CliRunner
@@ -102,38 +101,3 @@ def test_a_damaged_installation(examples, tmp_path):
     (examples / "demo_r.fits.fz").unlink()
     with pytest.raises(InputError, match=r"packaged field failed: .*demo_r\.fits\.fz"):
         demo.demo(tmp_path / "out")
-
-
-def places(*offsets):
-    """Positions so many arcsec north of one on the equator at RA 0."""
-    return SkyCoord(np.zeros(len(offsets)), np.array(offsets) / 3600, unit="deg")
-
-
-def test_closest_pairs_come_first_and_each_is_used_once():
-    detection, known, separation = demo.match_within(
-        places(0, 4, 100), places(3, 9), np.array([0.2, 0.2]), 20 * u.kpc
-    )
-    assert detection.tolist() == [1]
-    assert known.tolist() == [0]
-    np.testing.assert_allclose(separation.to_value(u.arcsec), 1, atol=1e-6)
-    detection, known, _ = demo.match_within(
-        places(0, 4, 100), places(3, 9), np.array([0.2, 0.2]), 100 * u.kpc
-    )
-    assert detection.tolist() == [1, 0]
-    assert known.tolist() == [0, 1]
-
-
-def test_the_radius_is_taken_at_each_redshift():
-    _, known, _ = demo.match_within(
-        places(0, 100), places(8, 108), np.array([0.05, 0.5]), 30 * u.kpc
-    )
-    assert known.tolist() == [0]
-
-
-@pytest.mark.parametrize("counts", [(0, 2), (2, 0), (0, 0)])
-def test_nothing_to_match(counts):
-    first, second = (places(*range(count)) for count in counts)
-    detection, known, separation = demo.match_within(
-        first, second, np.full(counts[1], 0.2), 100 * u.kpc
-    )
-    assert len(detection) == len(known) == len(separation) == 0

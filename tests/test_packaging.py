@@ -75,7 +75,7 @@ def test_metadata_of_the_installed_package():
     assert metadata["Version"] == astro_objdet.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     extras = set(metadata.get_all("Provides-Extra"))
-    assert extras == {"simulate", "survey", "docs", "test", "all"}
+    assert extras == {"simulate", "docs", "test", "all"}
 
 
 def test_console_script():
@@ -108,7 +108,7 @@ def test_every_requirement_is_used():
 
 
 def test_all_is_the_sum_of_what_users_need():
-    assert EXTRAS["all"] == [f"{NAME}[simulate]", f"{NAME}[survey]"]
+    assert EXTRAS["all"] == [f"{NAME}[simulate]"]
 
 
 def test_oldestdeps_pins_the_lower_bounds():

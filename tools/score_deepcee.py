@@ -1,12 +1,18 @@
 """Score deepcee weights on rendered sky that they have not seen.
 
     python tools/score_deepcee.py WEIGHTS.safetensors --fields 400 --seed 2001
+    astro-objdet weights calibrate WEIGHTS.safetensors detections.ecsv -o CALIBRATED.safetensors
 
 Fields have SDSS's median seeing, depth and pixel scale (binned 2x2), clusters
 and groups at random. A cluster of richness 20 or more is found when a detection
 lies within 100 kpc of its central galaxy, one to one, best score first. A
-detection on a cluster outside the cuts, or on a poorer group of 14 or less,
-counts as false. Purity is stated for redMaPPer's density of clusters on the sky.
+detection on a poorer group, of 14 or less, counts as false, one on a cluster
+outside the cuts in redshift neither as true nor as false. Purity is stated for
+redMaPPer's density of clusters on the sky.
+
+With --detections, the single detections are written from the score 0.05 on, for
+the second command. There too the clusters, of which the rendered sky has more than
+the real one, count with redMaPPer's density: the column ``weight``.
 """
 
 import argparse
@@ -20,15 +26,20 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 from astropy.stats import binom_conf_interval
+from astropy.table import QTable
 
 from astro_objdet import Detector
-from astro_objdet.skies.populations import kpc_per_arcsec
+from astro_objdet.catalogs.cosmology import kpc_per_arcsec
+from astro_objdet.catalogs.tablefiles import write_table
 from astro_objdet.skies.simulate import SURVEYS, render_field
 
 #: redMaPPer DR8 clusters per square degree at 0.1 < z < 0.35 (10,754 on 10,400).
 CUTS = (0.10, 0.35)
 DENSITY = 1.034
 SIZE = 1024
+RICHNESS = 19.5
+RADIUS_KPC = 100
+LOWEST_SCORE = 0.05
 THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.05), 2)
 
 
@@ -36,9 +47,11 @@ load_once = cache(Detector.from_pretrained)
 
 
 def score_field(weights, seed, number):
-    """Rows (score, matched truth, offset kpc), and the truths' (z, richness).
+    """Rows of what was found, the truths' (z, richness), and the catalogue's meta.
 
-    -1 stands for a detection on nothing, -2 for one on a group poorer than the cut.
+    A row is score, matched truth, offset in kpc, RA, Dec, and a truth of the same
+    place that a better one has taken, or -1. For a match, -1 stands for a detection on
+    nothing, -2 for one on a group poorer than the cut.
     """
     rng = np.random.default_rng([seed, number, 1])
     survey = SURVEYS["sdss"].binned(2)
@@ -54,27 +67,37 @@ def score_field(weights, seed, number):
         band: CCDData(plane, unit=u.nmgy, wcs=field.wcs)
         for band, plane in zip(survey.bands, field.image, strict=True)
     }
-    found = load_once(weights).detect(bands, threshold=float(THRESHOLDS[0]))
-    truth = field.truth[field.truth["richness"] >= 19.5]
-    poor = field.truth[field.truth["richness"] < 19.5]
+    found = load_once(weights).detect(bands, threshold=LOWEST_SCORE)
+    truth = field.truth[field.truth["richness"] >= RICHNESS]
+    poor = field.truth[field.truth["richness"] < RICHNESS]
     rows, taken = [], set()
-    sky = SkyCoord(truth["ra"], truth["dec"])
-    poor_sky = SkyCoord(poor["ra"], poor["dec"])
     for row in found:
-        best, offset = -1, np.nan
+        best, offset, again = -1, np.nan, -1
         if len(truth):
-            here = SkyCoord(row["ra"], row["dec"])
-            kpc = here.separation(sky).arcsec * kpc_per_arcsec(truth["redshift"])
-            kpc[list(taken)] = np.inf
-            if kpc.min() < 100:
-                best, offset = int(kpc.argmin()), float(kpc.min())
+            kpc = distances(row, truth)
+            free = np.where(np.isin(np.arange(len(truth)), list(taken)), np.inf, kpc)
+            if free.min() < RADIUS_KPC:
+                best, offset = int(free.argmin()), float(free.min())
                 taken.add(best)
+            elif kpc.min() < RADIUS_KPC:
+                again = int(kpc.argmin())
         if best < 0 and len(poor):
-            here = SkyCoord(row["ra"], row["dec"])
-            kpc = here.separation(poor_sky).arcsec * kpc_per_arcsec(poor["redshift"])
-            best = -2 if kpc.min() < 100 else -1
-        rows.append((float(row["score"]), best, offset))
-    return rows, np.stack([truth["redshift"], truth["richness"]], axis=1)
+            best = -2 if distances(row, poor).min() < RADIUS_KPC else -1
+        ra, dec = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
+        rows.append((float(row["score"]), best, offset, float(ra), float(dec), again))
+    return rows, np.stack([truth["redshift"], truth["richness"]], axis=1), found.meta
+
+
+def distances(row, objects):
+    """From a detection to each object in kpc, at the redshift of the object."""
+    sky = SkyCoord(objects["ra"], objects["dec"])
+    separation = SkyCoord(row["ra"], row["dec"]).separation(sky)
+    return separation.arcsec * kpc_per_arcsec(objects["redshift"])
+
+
+def inside(truth):
+    """Which truths of a field are within the cuts in redshift."""
+    return (truth[:, 0] > CUTS[0]) & (truth[:, 0] < CUTS[1])
 
 
 def summarise(results, area):
@@ -83,10 +106,10 @@ def summarise(results, area):
     for threshold in THRESHOLDS:
         found = total = false = on_groups = 0
         offsets = []
-        for rows, truth in results:
-            cut = (truth[:, 0] > CUTS[0]) & (truth[:, 0] < CUTS[1])
+        for rows, truth, _ in results:
+            cut = inside(truth)
             total += int(cut.sum())
-            for score, match, offset in rows:
+            for score, match, offset, *_ in rows:
                 if score < threshold:
                     continue
                 if match < 0:
@@ -116,6 +139,38 @@ def summarise(results, area):
     return table
 
 
+def detection_table(results, area, seed):
+    """What `weights calibrate` takes: each detection with its status."""
+    rows = []
+    for number, (found, truth, _) in enumerate(results):
+        cut = inside(truth)
+        for score, match, offset, ra, dec, again in found:
+            if match >= 0:
+                status = "true" if cut[match] else "ignored"
+            elif again >= 0:
+                status = "duplicate" if cut[again] else "ignored"
+            else:
+                status = "false"
+            rows.append((number, ra, dec, score, status, offset))
+    names = ("field", "ra", "dec", "score", "status", "offset")
+    dtype = (int, float, float, float, str, float)
+    table = QTable(
+        rows=rows, names=names, dtype=dtype, units={"ra": u.deg, "dec": u.deg, "offset": u.kpc}
+    )
+    rendered = sum(inside(truth).sum() for _, truth, _ in results) / area
+    on_cluster = np.isin(table["status"], ("true", "duplicate"))
+    table["weight"] = np.where(on_cluster, DENSITY / rendered, 1.0)
+    meta = results[0][2]
+    table.meta = {
+        **{name: meta[name] for name in ("recipe", "weights", "threshold")},
+        "sky": f"{len(results)} rendered fields of SDSS's seeing and depth, {area:.1f} deg2, "
+        f"seed {seed}; clusters at redMaPPer's density of {DENSITY} per deg2",
+        "radius": f"{RADIUS_KPC} kpc",
+        "ranges": {"redshift": [*CUTS], "richness": [RICHNESS, None]},
+    }
+    return table
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights")
@@ -123,6 +178,7 @@ def main():
     parser.add_argument("--seed", type=int, default=2001)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", help="JSON file for the table")
+    parser.add_argument("--detections", help="ECSV file for the single detections")
     args = parser.parse_args()
     with ProcessPoolExecutor(args.processes) as pool:
         work = partial(score_field, args.weights, args.seed)
@@ -134,7 +190,7 @@ def main():
         "seed": args.seed,
         "area_deg2": round(area, 2),
         "redshift": CUTS,
-        "richness": 19.5,
+        "richness": RICHNESS,
         "command": f"python tools/score_deepcee.py {Path(args.weights).name} "
         f"--fields {args.fields} --seed {args.seed}",
         "table": summarise(results, area),
@@ -144,6 +200,9 @@ def main():
     if args.out:
         with open(args.out, "w") as file:
             json.dump(report, file, indent=1)
+    if args.detections:
+        table = detection_table(results, area, args.seed)
+        write_table(table, args.detections, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import (
-    ICRS,
-    BaseCoordinateFrame,
-    ConvertError,
-    SkyCoord,
-    UnitSphericalRepresentation,
-    frame_transform_graph,
-)
+from astropy.coordinates import SkyCoord
 
 from astro_objdet.catalogs.angles import degrees_of, unmasked
 from astro_objdet.catalogs.columnnames import (
@@ -25,6 +18,7 @@ from astro_objdet.catalogs.columnnames import (
     find_positions,
     frame_of,
 )
+from astro_objdet.catalogs.skyframes import known_frame, to_icrs, wrap
 from astro_objdet.errors import InputError
 
 __all__ = [
@@ -38,13 +32,6 @@ __all__ = [
 
 _POSITION_REASONS = ("", "position masked", "position is NaN or infinite", "|dec| > 90")
 _EQUATORIAL = ("icrs", "fk5", "fk4")
-_ALIASES = {
-    "j2000": "fk5",
-    "b1950": "fk4",
-    "equatorial": "icrs",
-    "ecliptic": "barycentricmeanecliptic",
-}
-_CHUNK = 500_000
 _HOURS = 24
 _HOURS_MIN_ROWS = 20
 _HOURS_MIN_SPAN = 45
@@ -156,8 +143,8 @@ def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
     if in_degrees and frame.name in _EQUATORIAL:
         _warn_of_hours(lon, lat, names[0], side)
     if frame.name != "icrs":
-        _to_icrs(lon, lat, code == 0, frame, side)
-    _wrap(lon)
+        to_icrs(lon, lat, code == 0, frame, side)
+    wrap(lon)
     return SkyPositions(code, _POSITION_REASONS, lon, lat, names, frame.name, how)
 
 
@@ -242,24 +229,6 @@ def guess_column(table, kind, *, side="left", required=False, of=None):
     return find_column(table, kind, side, required=required, of=of)
 
 
-def known_frame(frame, side="left"):
-    """Return a frame by its name in astropy, or "j2000", "b1950", "ecliptic", "equatorial".
-
-    Raises
-    ------
-    InputError
-        If astropy knows no such frame, or it depends on more than a position; lists them.
-    """
-    if isinstance(frame, BaseCoordinateFrame):
-        return frame.replicate_without_data()
-    name = str(frame).lower()
-    cls = frame_transform_graph.lookup_name(_ALIASES.get(name, name))
-    if cls is None:
-        names = ", ".join(sorted(frame_transform_graph.get_names()))
-        raise InputError(f"{side} table: frame must be one of {names}; got {frame!r}")
-    return cls()
-
-
 def _position_columns(table, side, ra, dec):
     if ra is None and dec is None:
         return find_positions(table, side)
@@ -284,7 +253,7 @@ def _coords_positions(table, names, own_frame, how, frame, side):
     (lon, lon_masked), (lat, lat_masked) = map(unmasked, (icrs.ra.to(u.deg), icrs.dec.to(u.deg)))
     lon, lat = np.array(lon, dtype=float), np.array(lat, dtype=float)
     code = _position_codes(lon, lat, lon_masked | lat_masked)
-    _wrap(lon)
+    wrap(lon)
     return SkyPositions(code, _POSITION_REASONS, lon, lat, names, own_frame, how)
 
 
@@ -313,31 +282,6 @@ def _warn_of_hours(lon, lat, name, side):
             UserWarning,
             stacklevel=3,
         )
-
-
-def _to_icrs(lon, lat, usable, frame, side):
-    """Transform in place, some rows at a time: astropy needs ten times their memory."""
-    rows = np.flatnonzero(usable)
-    for start in range(0, len(rows), _CHUNK):
-        some = rows[start : start + _CHUNK]
-        sphere = UnitSphericalRepresentation(lon[some] * u.deg, lat[some] * u.deg)
-        try:
-            icrs = frame.realize_frame(sphere).transform_to(ICRS())
-        except (ConvertError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{side} table: positions in the frame {frame.name} cannot be turned into "
-                f"ICRS: {error}"
-            ) from error
-        lon[some], lat[some] = icrs.spherical.lon.deg, icrs.spherical.lat.deg
-
-
-def _wrap(lon):
-    """Bring longitudes into 0 ≤ lon < 360, in place."""
-    outside = (lon < 0) | (lon >= 360)
-    if outside.any():
-        lon[outside] %= 360
-        # A tiny negative number rounds to 360 itself.
-        lon[lon >= 360] = 0
 
 
 def _numbers(table, name, side, what, positive):

@@ -81,10 +81,10 @@ def _take(column, rows):
         return _nothing(column, len(rows))
     taken = column[np.where(missing, 0, rows)]
     if isinstance(taken, u.Quantity) or (isinstance(taken, Column) and taken.dtype.kind == "f"):
-        taken = _unmasked(taken)
+        taken = _plain_quantity(_unmasked(taken))
+        taken[missing] = np.nan
         if isinstance(taken, MaskedColumn):
             taken.mask[missing] = True
-        taken[missing] = np.nan
         return taken
     if isinstance(taken, Column):
         taken = MaskedColumn(taken, copy=False)
@@ -93,6 +93,15 @@ def _take(column, rows):
     taken = taken.copy()
     taken[missing] = np.ma.masked
     return taken
+
+
+def _plain_quantity(taken):
+    """A quantity that can be NaN: latitudes and longitudes refuse it."""
+    if type(taken) is u.Quantity or not isinstance(taken, u.Quantity):
+        return taken
+    plain = taken.view(u.Quantity)
+    plain.info.description, plain.info.format = taken.info.description, taken.info.format
+    return plain
 
 
 def _unmasked(taken):

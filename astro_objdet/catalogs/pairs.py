@@ -154,7 +154,7 @@ def nearest(ra, dec, to_ra, to_dec):
     separation : `~numpy.ndarray` of float64, shape (N,)
         Arcsec.
     """
-    chord, row = KDTree(_points(to_ra, to_dec)).query(_points(ra, dec))
+    chord, row = KDTree(_points(to_ra, to_dec)).query(_points(ra, dec), workers=-1)
     return row.astype(np.int64), _angle(chord)
 
 

@@ -5,6 +5,10 @@ import click
 __all__ = [
     "BANDS",
     "HDU",
+    "NAMES",
+    "NUMBERS",
+    "NUMBER_OR_NAME",
+    "RANGE",
     "ZERO_POINT",
     "device_option",
     "json_option",
@@ -58,8 +62,55 @@ class ZeroPoint(click.ParamType):
             self.fail(f"expected a magnitude or g=27.1,r=27.3, got {value!r}", param, ctx)
 
 
-BANDS = CommaList()
+class Numbers(click.ParamType):
+    """Numbers separated by commas, as a tuple of floats."""
+
+    name = "numbers"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(float(word) for word in value.split(","))
+        except ValueError:
+            self.fail(f"expected numbers separated by commas, got {value!r}", param, ctx)
+
+
+class Range(click.ParamType):
+    """``column=low:high``, either end left out for none, as a name and two floats."""
+
+    name = "range"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        column, _, limits = value.rpartition("=")
+        low, colon, high = limits.partition(":")
+        try:
+            if not (column and colon and limits != ":"):
+                raise ValueError
+            return column.strip(), (float(low or "-inf"), float(high or "inf"))
+        except ValueError:
+            self.fail(f"expected column=low:high, such as redshift=0.1:0.2, got {value!r}", param)
+
+
+class NumberOrName(click.ParamType):
+    """A number if it reads as one, else the name of a column."""
+
+    name = "column"
+
+    def convert(self, value, param, ctx):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
+BANDS = NAMES = CommaList()
 HDU = HduChoice()
+NUMBERS = Numbers()
+NUMBER_OR_NAME = NumberOrName()
+RANGE = Range()
 ZERO_POINT = ZeroPoint()
 
 device_option = click.option(

@@ -1,4 +1,4 @@
-"""``astro-objdet weights``: what models there are, and converting foreign ones."""
+"""``astro-objdet weights``: what models there are, converting and calibrating them."""
 
 import json
 
@@ -12,7 +12,7 @@ __all__ = ["weights"]
 
 @click.group()
 def weights():
-    """List, describe and convert the weights of detectors.
+    """List, describe, convert and calibrate the weights of detectors.
 
     \b
     Example:
@@ -66,6 +66,8 @@ def show(name, as_json):
     if as_json:
         click.echo(json.dumps(card, indent=2, default=str))
         return
+    if isinstance(card.get("calibration"), dict):
+        card = {**card, "calibration": _calibration_entries(card["calibration"])}
     for line in _card_lines(card):
         click.echo(line)
 
@@ -103,6 +105,59 @@ def convert(source, recipe, output, title, overwrite):
 
     digest = convert_weights(source, output, get_recipe(recipe), title=title, overwrite=overwrite)
     click.echo(f"wrote {output}, sha256 {digest}")
+
+
+@weights.command()
+@click.argument("name")
+@click.argument("table", type=click.Path(), metavar="TABLE")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="OUT.safetensors",
+    help="The file to write.",
+)
+@click.option("--sky", metavar="TEXT", help="What sky the detections are of, for the model card.")
+@overwrite_option
+def calibrate(name, table, output, sky, overwrite):
+    """Copy the weights NAME with a calibration of their scores.
+
+    TABLE holds detections that are known to be true or false, in its columns score and
+    status: the detections.ecsv of `evaluate`. They must be of sky that the weights were
+    not trained on. Catalogues made with the copy have the column probability.
+
+    \b
+    Example:
+      astro-objdet weights calibrate deepcee evaluation/detections.ecsv -o mine.safetensors
+    """
+    from astro_objdet.engine.weights import calibrate_weights
+
+    calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
+    for line in _card_lines({"calibration": _calibration_entries(calibration.to_dict())}):
+        click.echo(line)
+    click.echo(f"wrote {output}, sha256 {digest}")
+
+
+def _calibration_entries(values):
+    """A calibration with its knots as a short table of scores and probabilities."""
+    from astro_objdet.catalogs.calibration import Calibration
+
+    calibration = Calibration.from_dict(values)
+    lowest = calibration.lowest_score
+    scores = [lowest, *(k / 10 for k in range(1, 11) if k / 10 > lowest)]
+    rows = [
+        {"score": f"{score:.3g}", "probability": f"{probability:.3g}"}
+        for score, probability in zip(scores, calibration.probability(scores), strict=True)
+    ]
+    rest = {name: values[name] for name in values if name not in ("scores", "probabilities")}
+    if rest.get("quality"):
+        rest["quality"] = {name: _short(value) for name, value in rest["quality"].items()}
+    return {"probability by score": rows, **rest, "lowest_score": f"{lowest:.3g}"}
+
+
+def _short(value):
+    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def _card_lines(values, indent=""):

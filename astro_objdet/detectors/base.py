@@ -4,7 +4,10 @@ import numbers
 from functools import cache
 from importlib.metadata import entry_points, version
 
+from astropy.table import Column
+
 from astro_objdet.catalogs import Detections
+from astro_objdet.catalogs.calibration import Calibration
 from astro_objdet.detectors.channels import choose_channels
 from astro_objdet.detectors.recipe import Recipe
 from astro_objdet.errors import InputError, ModelError, check_choice, check_fraction
@@ -105,9 +108,15 @@ class Detector:
         In evaluation mode, on its device; takes and returns what torchvision's
         detection models do.
     card : dict, optional
-        The model card.
+        The model card. With a ``calibration`` in it, detections have the column
+        ``probability``.
     weights_name, sha256 : str, optional
         Where the weights came from, recorded in each catalogue.
+
+    Raises
+    ------
+    ModelError
+        For a card whose calibration is damaged, or was made with another recipe.
     """
 
     name = None
@@ -119,6 +128,7 @@ class Detector:
         self.card = card or {}
         self.weights_name = weights_name
         self.sha256 = sha256
+        self.calibration = _calibration_of(self.card, recipe)
 
     def __repr__(self):
         return (
@@ -205,7 +215,10 @@ class Detector:
         Returns
         -------
         `~astro_objdet.catalogs.Detections`
-            Best score first, one row per object; ``meta`` holds the provenance.
+            Best score first, one row per object; ``meta`` holds the provenance. Where
+            the weights are calibrated, the last column is ``probability``, that of
+            being true; ``meta["calibration"]`` says on what sky that holds, and under
+            ``departures`` in what this image or its treatment differs.
 
         Raises
         ------
@@ -245,14 +258,18 @@ class Detector:
             workers=workers,
             progress=progress,
         )
+        origin = self._provenance(stack, grid, threshold)
         found = Detections.from_boxes(
             grid.to_image_pixels(boxes),
             scores,
             [self.recipe.labels[k - 1] for k in labels],
             wcs=stack.wcs,
-            meta=self._provenance(stack, grid, threshold),
+            meta=origin,
         )
-        return self.refine(found, stack)
+        found = self.refine(found, stack)
+        if self.calibration is not None:
+            self._add_probability(found, origin, stack)
+        return found
 
     def refine(self, detections, stack):
         """What a science case does with the boxes; here, nothing.
@@ -286,6 +303,26 @@ class Detector:
             reference_noise=noise,
         )
 
+    def _add_probability(self, found, origin, stack):
+        """Add the column ``probability``, and to ``meta`` what it rests on."""
+        found["probability"] = Column(
+            self.calibration.probability(found["score"]),
+            description="probability of being true, by the calibration of the weights",
+        )
+        departures = []
+        lowest = min(self.calibration.lowest_score, self.calibration.provenance.get("threshold", 1))
+        if origin["threshold"] < lowest:
+            departures.append(f"scores below {lowest:.3g} have the probability at {lowest:.3g}")
+        for name, ours, theirs in (
+            ("bands", ", ".join(origin["bands"]), ", ".join(self.recipe.bands)),
+            ("stretch", origin["stretch"]["name"], self.recipe.stretch["name"]),
+        ):
+            if ours != theirs:
+                departures.append(f"{name} {ours}, calibrated for {theirs}")
+        if stack.unit is None and not stack.stretched:
+            departures.append("pixels without a flux scale")
+        found.meta["calibration"] = {**self.calibration.summary(), "departures": departures}
+
     def _provenance(self, stack, grid, threshold):
         """Where a catalogue comes from, for its ``meta``."""
         meta = {
@@ -306,3 +343,20 @@ class Detector:
                 for ra, dec in zip(corners.ra.deg, corners.dec.deg, strict=True)
             ]
         return meta
+
+
+def _calibration_of(card, recipe):
+    """The calibration in a model card, or None where it has none."""
+    if card.get("calibration") is None:
+        return None
+    try:
+        calibration = Calibration.from_dict(card["calibration"])
+    except InputError as error:
+        raise ModelError(f"the model card's calibration cannot be used: {error}") from None
+    made_with = calibration.provenance.get("recipe")
+    if made_with not in (None, recipe.name):
+        raise ModelError(
+            f"the model card's calibration was made with the recipe {made_with!r}, "
+            f"the detector has {recipe.name!r}"
+        )
+    return calibration

@@ -14,6 +14,7 @@ from astro_objdet.errors import InputError, ModelError, NetworkError
 from astro_objdet.files import sha256_of, write_whole
 
 __all__ = [
+    "calibrate_weights",
     "list_weights",
     "load_card",
     "load_state",
@@ -128,7 +129,8 @@ def load_card(name):
     -------
     dict
         ``title``, ``detector``, ``recipe``, ``training``, ``scores``, ``licence``,
-        ``known_failures`` and ``tensors_sha256``.
+        ``known_failures``, ``tensors_sha256``, and where `calibrate_weights` put it
+        ``calibration``.
 
     Raises
     ------
@@ -236,6 +238,72 @@ def save_weights(state, path, card, *, overwrite=False):
     content = save(state, metadata={"astro_objdet": json.dumps(card)})
     write_whole(path, content, overwrite=overwrite)
     return sha256_of(path)
+
+
+def calibrate_weights(name, table, out, *, sky=None, overwrite=False):
+    """Copy weights, with a calibration of their scores in the card.
+
+    Parameters
+    ----------
+    name : str or path-like
+        As for `resolve_weights`.
+    table : path-like
+        The detections of an evaluation, made by these weights on sky that training has
+        not seen; see `astro_objdet.catalogs.calibration.Calibration.from_table`.
+    out : path-like
+        Ending in ``.safetensors``; written whole or not at all.
+    sky : str, optional
+        What sky the detections are of, for the card.
+    overwrite : bool
+
+    Returns
+    -------
+    calibration : `~astro_objdet.catalogs.calibration.Calibration`
+    sha256 : str
+        Of the file written.
+
+    Raises
+    ------
+    InputError
+        For a table that cannot be used, or that names another recipe or other
+        weights as its origin.
+    ModelError
+        When the weights are missing or damaged.
+    """
+    from astro_objdet.catalogs.calibration import Calibration
+    from astro_objdet.catalogs.tablefiles import read_table
+
+    state, card, digest = load_state(name)
+    found = read_table(table)
+    recipe = card["recipe"]["name"]
+    provenance = {"recipe": recipe, "weights_sha256": digest}
+    if sky is not None:
+        provenance["sky"] = sky
+    try:
+        calibration = Calibration.from_table(found, provenance=provenance)
+    except InputError as error:
+        raise InputError(str(error), path=table) from None
+    _check_origin(found.meta, table, recipe, digest, card.get("calibration", {}))
+    card = {**card, "calibration": calibration.to_dict()}
+    return calibration, save_weights(state, out, card, overwrite=overwrite)
+
+
+def _check_origin(meta, path, recipe, digest, earlier):
+    """Refuse detections that say they were made by another recipe or other weights."""
+    if meta.get("recipe") not in (None, recipe):
+        raise InputError(
+            f"its detections are of the recipe {meta['recipe']!r}, the weights of {recipe!r}",
+            path=path,
+        )
+    # weights that are calibrated again have the tensors of those they were copied from
+    known = (None, digest, earlier.get("weights_sha256"))
+    made_by = meta.get("weights")
+    made_by = made_by.get("sha256") if isinstance(made_by, dict) else None
+    if made_by not in known:
+        raise InputError(
+            f"its detections were made by weights of sha256 {made_by}, these are {digest}",
+            path=path,
+        )
 
 
 def _hash_tensors(state):

@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from astro_objdet.catalogs.skyboxes import HALF_PIXEL
-from astro_objdet.errors import InputError, check_positive
+from astro_objdet.errors import check_positive
 from astro_objdet.files import atomic_path
 from astro_objdet.plots import marks
+from astro_objdet.plots.canvas import save_figure
 from astro_objdet.plots.picture import display_rgb
 
 __all__ = ["overlay"]
@@ -82,16 +83,9 @@ def overlay(
     if path is not None:
         with atomic_path(path, overwrite) as temporary:
             figure = _drawn(stack, detections, ax, stretch, truth, title, max_size)
-            _save(figure, temporary, path)
+            save_figure(figure, temporary, path)
         return figure
     return _drawn(stack, detections, ax, stretch, truth, title, max_size)
-
-
-def _save(figure, temporary, path):
-    try:
-        figure.savefig(temporary, dpi=figure.dpi)
-    except ValueError as error:
-        raise InputError(f"cannot be a picture: {error}", path) from error
 
 
 def _drawn(stack, detections, ax, stretch, truth, title, max_size):

@@ -7,25 +7,17 @@ command that measures them.
 """
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
+from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.skies.drawing import Sources
 
 __all__ = [
-    "COSMOLOGY",
     "cluster_galaxies",
     "draw_richness",
     "field_galaxies",
-    "kpc_per_arcsec",
     "red_sequence",
     "stars",
 ]
-
-#: The cosmology of Chan & Stott (2019), section 1.
-COSMOLOGY = FlatLambdaCDM(H0=71, Om0=0.27)
-
-_GRID_Z = np.linspace(0.005, 1.2, 600)
-_GRID_SCALE = 1 / COSMOLOGY.arcsec_per_kpc_proper(_GRID_Z).value
 
 # redshift, i of the central galaxy, g-r, r-i: medians of redMaPPer's MODEL_MAG in
 # bins of 0.04; the first and last rows are extrapolated for field galaxies.
@@ -48,11 +40,6 @@ _RED_SEQUENCE = np.array(
 )
 # Richness of redMaPPer clusters at 0.1 < z < 0.35: percentiles 0 to 100.
 _RICHNESS = (19.8, 21.2, 22.4, 23.8, 25.3, 27.4, 30.3, 33.9, 39.3, 49.8, 202.6)
-
-
-def kpc_per_arcsec(redshift):
-    """Proper transverse scale in kpc per arcsec at a redshift in (0.005, 1.2)."""
-    return np.interp(redshift, _GRID_Z, _GRID_SCALE)
 
 
 def red_sequence(redshift):

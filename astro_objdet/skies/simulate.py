@@ -12,13 +12,13 @@ from astropy import units as u
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.errors import InputError, check_choice, check_positive
 from astro_objdet.skies.drawing import Sources, draw_sources
 from astro_objdet.skies.populations import (
     cluster_galaxies,
     draw_richness,
     field_galaxies,
-    kpc_per_arcsec,
     stars,
 )
 

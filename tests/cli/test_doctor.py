@@ -86,7 +86,6 @@ def test_missing_and_old_packages(monkeypatch, good_weights):
         "without galsim",
         "if you want it: pip install 'astro-objdet[simulate]'",
     )
-    assert checks["extra survey"].status == "note"
 
 
 def test_little_memory_and_disk(monkeypatch, good_weights):

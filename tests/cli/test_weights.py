@@ -1,9 +1,12 @@
-"""``astro-objdet weights``: what is listed, shown and converted."""
+"""``astro-objdet weights``: what is listed, shown, converted and calibrated."""
 
 import json
 
+import numpy as np
 import pytest
+from astropy.table import QTable
 
+from astro_objdet.catalogs.calibration import Calibration
 from astro_objdet.engine import weights as engine
 from astro_objdet.errors import ModelError
 
@@ -92,3 +95,56 @@ def test_convert(command, monkeypatch, tmp_path):
     assert result.exit_code == 0
     assert calls == [("a.pth", "b.safetensors", "deepcee-lite0", "mine", True)]
     assert result.stdout == f"wrote b.safetensors, sha256 {'5' * 64}\n"
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A file of detections of known status."""
+    rng = np.random.default_rng(2)
+    score = rng.uniform(0.25, 1, 400)
+    status = np.where(rng.random(400) < score, "true", "false")
+    path = tmp_path / "detections.ecsv"
+    QTable({"score": score, "status": status}, meta={"radius": "100 kpc"}).write(path)
+    return path
+
+
+def test_calibrate_bundled_weights_and_show_them(command, judged, tmp_path):
+    out = tmp_path / "calibrated.safetensors"
+    result = command("weights", "calibrate", "deepcee", judged, "-o", out, "--sky", "north")
+    assert result.exit_code == 0
+    assert f"wrote {out}, sha256 " in result.stdout
+    shown = command("weights", "show", out).stdout
+    section = shown.split("calibration:\n")[1]
+    for line in ("  n: 400", "  sky: north", "  radius: 100 kpc", "  recipe: deepcee-lite0"):
+        assert f"{line}\n" in section
+    assert section in result.stdout or section.split("wrote")[0] in result.stdout
+    rows = section.split("probability by score:\n")[1].splitlines()
+    assert rows[0].split() == ["score", "probability"]
+    scores, probabilities = zip(*(map(float, row.split()) for row in rows[1:10]), strict=True)
+    assert scores == (pytest.approx(0.25, abs=0.01), *np.arange(3, 11) / 10)
+    np.testing.assert_allclose(probabilities, scores, atol=0.2)
+    # the knots are for machines
+    assert "0.0, " not in section
+    card = json.loads(command("weights", "show", out, "--json").stdout)
+    assert Calibration.from_dict(card["calibration"]).n == 400
+
+
+def test_calibrate_does_not_replace_files_unasked(command, judged, tmp_path):
+    out = tmp_path / "calibrated.safetensors"
+    out.write_bytes(b"mine")
+    arguments = ("weights", "calibrate", "deepcee", judged, "-o", out)
+    result = command(*arguments)
+    assert result.exit_code == 3
+    assert "calibrated.safetensors: exists" in result.stderr
+    assert out.read_bytes() == b"mine"
+    assert command(*arguments, "--overwrite").exit_code == 0
+    assert engine.load_card(out)["calibration"]["true"] > 100
+
+
+def test_calibrate_by_a_table_without_status(command, tmp_path):
+    path = tmp_path / "plain.csv"
+    path.write_text("ra,dec,score\n1,2,0.5\n")
+    result = command("weights", "calibrate", "deepcee", path, "-o", tmp_path / "x.safetensors")
+    assert result.exit_code == 3
+    assert "plain.csv: table must have the column 'status'" in result.stderr
+    assert "it has ra, dec, score" in result.stderr

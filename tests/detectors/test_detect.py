@@ -12,7 +12,8 @@ from astropy.nddata import CCDData, NDData
 from astropy.table import QTable
 
 from astro_objdet import Detections, Detector, read_bands
-from astro_objdet.errors import BandWarning, InputError, UncalibratedWarning
+from astro_objdet.catalogs.calibration import Calibration
+from astro_objdet.errors import BandWarning, InputError, ModelError, UncalibratedWarning
 
 EXAMPLES = Path(str(files("astro_objdet") / "examples"))
 PATHS = {band: EXAMPLES / f"demo_{band}.fits.fz" for band in "gri"}
@@ -241,3 +242,100 @@ def test_provenance_survives_a_file(expected, detector, tmp_path):
 def test_bad_parameters(detector, bands, options, message):
     with pytest.raises(InputError, match=message):
         detector.detect(bands, **options)
+
+
+CALIBRATION = {
+    "scores": [0.1, 0.5, 0.9],
+    "probabilities": [0.01, 0.2, 0.8],
+    "lowest_score": 0.07,
+    "n": 500,
+    "true": 60,
+    "quality": {"brier_score": 0.2, "brier_probability": 0.1},
+    "recipe": "deepcee-lite0",
+    "threshold": 0.07,
+    "sky": "rendered",
+    "radius": "100 kpc",
+}
+
+
+def calibrated(detector, **changes):
+    card = {**detector.card, "calibration": {**CALIBRATION, **changes}}
+    return type(detector)(detector.recipe, detector.model, card=card, sha256="5" * 64)
+
+
+def test_probability_of_calibrated_weights(detector, bands, tmp_path):
+    found = calibrated(detector).detect(bands, threshold=0.07)
+    assert len(found) > 1
+    assert found.colnames[-1] == "probability"
+    assert found.colnames[-2] == "y_max"
+    assert found["probability"].dtype == np.float64
+    assert "probability of being true" in found["probability"].info.description
+    np.testing.assert_allclose(
+        found["probability"], np.interp(found["score"], [0.1, 0.5, 0.9], [0.01, 0.2, 0.8])
+    )
+    recorded = found.meta["calibration"]
+    assert recorded["departures"] == []
+    assert (recorded["n"], recorded["true"], recorded["sky"]) == (500, 60, "rendered")
+    assert "scores" not in recorded
+    for suffix in ("ecsv", "fits"):
+        found.write(tmp_path / f"found.{suffix}")
+        again = Detections.read(tmp_path / f"found.{suffix}")
+        np.testing.assert_array_equal(again["probability"], found["probability"])
+        assert again.meta == found.meta
+
+
+def test_probability_of_nothing_found(detector, bands):
+    found = calibrated(detector).detect(bands, threshold=1.0)
+    assert len(found) == 0
+    assert found.colnames[-1] == "probability"
+    assert found["probability"].dtype == np.float64
+    assert found["probability"].info.description
+
+
+def test_weights_without_calibration_give_no_probability(detector, bands):
+    card = {name: value for name, value in detector.card.items() if name != "calibration"}
+    found = type(detector)(detector.recipe, detector.model, card=card).detect(bands)
+    assert found.colnames[-1] == "y_max"
+    assert "calibration" not in found.meta
+
+
+def test_what_the_calibration_does_not_hold_for_is_recorded(detector, bands):
+    other = calibrated(detector)
+    found = other.detect(bands, threshold=0.06)
+    assert found.meta["calibration"]["departures"] == [
+        "scores below 0.07 have the probability at 0.07"
+    ]
+    assert np.all(found["probability"] >= 0.01)
+    cube = np.stack([bands[b].data for b in "irg"])
+    with (
+        pytest.warns(UncalibratedWarning, match="no known flux scale"),
+        pytest.warns(BandWarning, match="z, r, g stand in"),
+    ):
+        found = other.detect((cube, bands["i"].wcs), bands=("z", "r", "g"), stretch="lupton")
+    assert found.meta["calibration"]["departures"] == [
+        "bands z, r, g, calibrated for i, r, g",
+        "stretch lupton, calibrated for sqrt",
+        "pixels without a flux scale",
+    ]
+
+
+def test_probability_follows_what_refine_leaves(detector, bands):
+    class Halved(type(detector)):
+        def refine(self, detections, stack):
+            detections["score"] = detections["score"] / 2
+            detections["host"] = 1.0
+            return detections[:1]
+
+    whole = calibrated(detector)
+    found = Halved(whole.recipe, whole.model, card=whole.card).detect(bands)
+    assert found.colnames[-2:] == ["host", "probability"]
+    assert found["probability"][0] == pytest.approx(
+        Calibration.from_dict(CALIBRATION).probability(found["score"][0])
+    )
+
+
+def test_a_calibration_of_another_recipe_or_a_damaged_one(detector):
+    with pytest.raises(ModelError, match="made with the recipe 'rings', the detector has 'deepce"):
+        calibrated(detector, recipe="rings")
+    with pytest.raises(ModelError, match="calibration cannot be used: knots .* ascending"):
+        calibrated(detector, scores=[0.5, 0.1, 0.9])

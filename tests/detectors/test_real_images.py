@@ -8,8 +8,8 @@ from astropy.table import Table
 from regions import Regions
 
 from astro_objdet import Detector
+from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.errors import BandWarning
-from astro_objdet.skies.populations import kpc_per_arcsec
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 import json
 import struct
 
+import numpy as np
 import pytest
 import torch
+from astropy.table import QTable
 
 from astro_objdet.detectors import Recipe, get_recipe
 from astro_objdet.engine.convert import convert_weights
 from astro_objdet.engine.fasterrcnn import build_model
 from astro_objdet.engine.loading import load_model
 from astro_objdet.engine.weights import (
+    calibrate_weights,
     list_weights,
     load_card,
     load_state,
@@ -140,6 +143,72 @@ def test_convert_refuses_code_and_misfits(tmp_path, state, recipe):
     with pytest.raises(InputError, match="missing.pth: no such file"):
         convert_weights(tmp_path / "missing.pth", out, recipe)
     assert not out.exists()
+
+
+@pytest.fixture
+def judged():
+    """Detections of known status, as an evaluation gives them."""
+    rng = np.random.default_rng(2)
+    score = rng.random(400)
+    status = np.where(rng.random(400) < score**2, "true", "false")
+    meta = {"recipe": "deepcee-lite0", "threshold": 0.05, "radius": "100 kpc"}
+    return QTable({"score": score, "status": status}, meta=meta)
+
+
+def test_calibrated_copy(path, judged, tmp_path, state):
+    judged.write(tmp_path / "detections.ecsv")
+    before, out = path.read_bytes(), tmp_path / "calibrated.safetensors"
+    calibration, digest = calibrate_weights(path, tmp_path / "detections.ecsv", out, sky="north")
+    assert path.read_bytes() == before
+    tensors, card, actual = load_state(out, sha256=digest)
+    assert all(torch.equal(tensors[name], state[name]) for name in state)
+    plain = load_card(path)
+    entry = card.pop("calibration")
+    assert card == plain
+    assert entry == calibration.to_dict()
+    assert entry["n"] == 400
+    assert entry["sky"] == "north"
+    assert entry["recipe"] == "deepcee-lite0"
+    assert entry["radius"] == "100 kpc"
+    assert entry["threshold"] == 0.05
+    assert entry["weights_sha256"] == load_state(path)[2]
+    again = tmp_path / "again.safetensors"
+    calibrate_weights(path, tmp_path / "detections.ecsv", again, sky="north")
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_calibrated_copy_is_written_whole_or_not_at_all(path, judged, tmp_path):
+    table, out = tmp_path / "detections.ecsv", tmp_path / "calibrated.safetensors"
+    judged.write(table)
+    out.write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match="calibrated.safetensors: exists"):
+        calibrate_weights(path, table, out)
+    assert out.read_bytes() == b"mine"
+    judged[:5].write(table, overwrite=True)
+    with pytest.raises(InputError, match="detections.ecsv: a calibration needs at least 10 true"):
+        calibrate_weights(path, table, out, overwrite=True)
+    assert out.read_bytes() == b"mine"
+    with pytest.raises(InputError, match="saved as .safetensors"):
+        judged.write(table, overwrite=True)
+        calibrate_weights(path, table, tmp_path / "calibrated.pth")
+
+
+def test_detections_of_another_recipe_or_of_other_weights(path, judged, tmp_path):
+    table, out = tmp_path / "detections.ecsv", tmp_path / "calibrated.safetensors"
+    judged.meta["recipe"] = "rings"
+    judged.write(table)
+    with pytest.raises(InputError, match=r"of the recipe 'rings', the weights of 'deepcee-lite0'"):
+        calibrate_weights(path, table, out)
+    judged.meta.update(recipe="deepcee-lite0", weights={"name": "other", "sha256": "0" * 64})
+    judged.write(table, overwrite=True)
+    with pytest.raises(InputError, match="made by weights of sha256 000.*, these are"):
+        calibrate_weights(path, table, out)
+    assert not out.exists()
+    # by the same ones, and once more by the copy that has the same tensors
+    judged.meta["weights"] = {"name": "tiny", "sha256": load_state(path)[2]}
+    judged.write(table, overwrite=True)
+    calibrate_weights(path, table, out)
+    calibrate_weights(out, table, tmp_path / "again.safetensors")
 
 
 def test_unknown_name_lists_what_there_is():

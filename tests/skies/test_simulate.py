@@ -4,14 +4,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.stats import mad_std
 
+from astro_objdet.catalogs.cosmology import PAPER_COSMOLOGY, kpc_per_arcsec
 from astro_objdet.errors import InputError
 from astro_objdet.skies.populations import (
-    COSMOLOGY,
     characteristic_magnitude,
     cluster_galaxies,
     draw_richness,
     field_galaxies,
-    kpc_per_arcsec,
     red_sequence,
     stars,
 )
@@ -52,7 +51,7 @@ def test_half_width_is_250_kpc():
     field = render_field(SDSS, (64, 64), seed=2, clusters=5, groups=0, noise=False)
     for row in field.truth:
         arcsec = row["half_width"].value * SDSS.pixel_scale
-        kpc = arcsec / COSMOLOGY.arcsec_per_kpc_proper(row["redshift"]).value
+        kpc = arcsec / PAPER_COSMOLOGY.arcsec_per_kpc_proper(row["redshift"]).value
         assert kpc == pytest.approx(250, rel=1e-3)
 
 

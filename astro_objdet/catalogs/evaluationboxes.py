@@ -1,0 +1,134 @@
+"""Boxes of detections and of true objects in the same images, for COCO metrics."""
+
+import numpy as np
+from astropy import units as u
+
+from astro_objdet.catalogs.coco import CocoMetrics, coco_metrics
+from astro_objdet.catalogs.columns import numeric_values
+from astro_objdet.catalogs.evaluationinputs import IN_PLAY, Status
+from astro_objdet.catalogs.fieldpositions import (
+    field_positions,
+    fields_containing,
+    normalised,
+    ra_dec,
+    unit_vectors,
+)
+from astro_objdet.catalogs.footprint import field_corners
+from astro_objdet.catalogs.matching import radius_arcsec
+from astro_objdet.errors import InputError
+
+__all__ = ["box_metrics"]
+
+_EDGES = ("x_min", "y_min", "x_max", "y_max")
+# Half the width of the boxes that both papers' detectors of this package are trained on.
+_HALF_WIDTH = 250 * u.kpc
+# Without footprints all is one image, on one tangent plane, if it is no larger than this.
+_ONE_IMAGE_DEG = 5
+
+
+def box_metrics(found, truth, ours, theirs, half_width, redshift, cosmology) -> CocoMetrics:
+    """Compare the boxes of two tables.
+
+    Parameters
+    ----------
+    found, truth : `~astropy.table.Table`
+    ours, theirs : `~astro_objdet.catalogs.evaluationinputs.Rows`
+        The same tables, read: rows that are set aside take no part, true boxes that are not
+        counted excuse the boxes on them.
+    half_width : True, `~astropy.units.Quantity` or str
+        As ``coco`` of `~astro_objdet.catalogs.evaluation.evaluate`.
+    redshift, cosmology
+        As for `~astro_objdet.catalogs.matching.radius_arcsec`.
+    """
+    mine, others = ours.having(Status.COUNTED), theirs.having(*IN_PLAY)
+    if half_width is True and set(_EDGES) <= set(truth.colnames):
+        boxes = _pixel_boxes(found, mine, "found"), _pixel_boxes(truth, others, "truth")
+    else:
+        size = _HALF_WIDTH if half_width is True else half_width
+        reach, _ = radius_arcsec(size, truth, side="truth", redshift=redshift, cosmology=cosmology)
+        others = others[np.isfinite(reach[others])]
+        boxes = _sky_boxes(found, mine, ours, others, theirs, reach)
+    (found_rows, found_boxes, found_images), (truth_rows, truth_boxes, truth_images) = boxes
+    return coco_metrics(
+        found_boxes,
+        ours.values["score"][found_rows],
+        found_images,
+        truth_boxes,
+        truth_images,
+        ignored=theirs.status[truth_rows] != Status.COUNTED,
+    )
+
+
+def _pixel_boxes(table, rows, side):
+    """Rows with a box, their boxes in pixels, and their fields."""
+    edges = [numeric_values(table, name, side=side).values for name in _EDGES]
+    boxes = np.stack(edges, axis=1)[rows]
+    fields = table["field"] if "field" in table.colnames else np.full(len(table), "")
+    good = _have_area(boxes)
+    return rows[good], boxes[good], np.asarray(fields).astype(str)[rows[good]]
+
+
+def _sky_boxes(found, mine, ours, others, theirs, reach):
+    """The same for boxes in arcsec, in the tangent plane of each field."""
+    corners = field_corners(found.meta)
+    if not corners:
+        corners = {"": _around(ours, mine, theirs, others)}
+    names, frames = list(corners), np.array(list(corners.values()))
+    inside, fields, x, y = fields_containing(frames, theirs.ra[others], theirs.dec[others])
+    others, half = others[inside], reach[others[inside]]
+    truth_boxes = np.stack([x - half, y - half, x + half, y + half], axis=1)
+
+    field = _field_of(found, mine, ours, names, frames)
+    mine, field = mine[field >= 0], field[field >= 0]
+    x, y = field_positions(frames[field], ours.ra[mine], ours.dec[mine])
+    width, height = (_half_arcsec(found, name)[mine] for name in ("width", "height"))
+    boxes = np.stack([x - width, y - height, x + width, y + height], axis=1)
+    good = _have_area(boxes)
+    return (mine[good], boxes[good], field[good]), (others, truth_boxes, fields)
+
+
+def _half_arcsec(found, name):
+    size = numeric_values(found, name, side="found")
+    unit = size.unit or u.arcsec
+    if not unit.is_equivalent(u.arcsec):
+        raise InputError(f"column {name!r} of the found table must be an angle, got {unit}")
+    return size.values * unit.to(u.arcsec) / 2
+
+
+def _field_of(found, rows, ours, names, frames):
+    """Index of the field of each detection: by its column, or the nearest."""
+    if "field" in found.colnames and len(names) > 1:
+        index = {name: number for number, name in enumerate(names)}
+        return np.array([index.get(str(name), -1) for name in found["field"][rows]], dtype=int)
+    if len(names) == 1:
+        return np.zeros(len(rows), dtype=int)
+    field = np.full(len(rows), -1)
+    inside, fields, x, y = fields_containing(frames, ours.ra[rows], ours.dec[rows])
+    order = np.argsort(-np.hypot(x, y), kind="stable")
+    field[inside[order]] = fields[order]
+    return field
+
+
+def _around(ours, mine, theirs, others):
+    """Corners of one field around all positions, with x east and y north."""
+    ra = np.concatenate([ours.ra[mine], theirs.ra[others]])
+    dec = np.concatenate([ours.dec[mine], theirs.dec[others]])
+    points = unit_vectors(ra, dec)
+    middle = points.sum(axis=0) if len(points) else np.array([1.0, 0.0, 0.0])
+    centre = normalised(middle)
+    size = np.degrees(np.arccos(np.clip(points @ centre, -1, 1))).max(initial=0)
+    if size > _ONE_IMAGE_DEG:
+        raise InputError(
+            "coco needs images: found.meta has no footprint_deg, and the positions span more "
+            f"than {2 * _ONE_IMAGE_DEG} deg"
+        )
+    east = normalised(np.cross([0.0, 0.0, 1.0], centre))
+    north = np.cross(centre, east)
+    half = np.tan(np.radians(2 * _ONE_IMAGE_DEG))
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return np.stack(ra_dec(np.array([centre + half * (a * east + b * north) for a, b in signs])), 1)
+
+
+def _have_area(boxes):
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

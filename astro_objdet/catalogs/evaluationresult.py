@@ -1,0 +1,232 @@
+"""What an evaluation returns."""
+
+import dataclasses
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from astro_objdet.catalogs.evaluationmatching import Matches
+from astro_objdet.catalogs.evaluationtables import ks_table
+from astro_objdet.errors import InputError
+
+__all__ = ["Evaluation"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `~astro_objdet.catalogs.evaluation.evaluate` found. NaN stands for what is not known.
+
+    Attributes
+    ----------
+    thresholds : `~astropy.table.QTable`
+        A row per score threshold, rising: ``threshold``; ``tp``, ``fp``, ``fn`` (true and
+        false detections, objects not found); ``purity``, ``completeness`` (each with ``_low``
+        and ``_high``, the Wilson interval) and ``f1``, each with ``_jackknife`` (standard
+        error from leaving out pieces of sky); ``ignored`` (detections on objects that are not
+        counted) and with these as false ``fp_strict``, ``purity_strict``, ``f1_strict``;
+        ``false_per_deg2`` with ``_low``, ``_high`` (Garwood's Poisson interval; 1 / deg²).
+    best : int
+        Row of ``thresholds`` with the highest F1, the lowest threshold of several.
+    detections : `~astropy.table.QTable`
+        A row per row of found: ``row``; ``ra``, ``dec`` (deg); ``score``; ``field`` where
+        found has it; ``truth_row`` (−1 for none); ``nearest_row``, the object that
+        ``separation`` (arcsec) and ``separation_kpc`` are to: its own, or else the nearest
+        counted one at any distance; ``status`` ("true", "duplicate", "false", "ignored",
+        "outside", "set aside") and ``reason``. Duplicates are false detections on an object
+        that has another.
+    truth : `~astropy.table.QTable`
+        A row per row of truth: ``row``; ``ra``, ``dec`` (deg); ``redshift``, ``richness``,
+        ``magnitude``; ``detection_row`` (−1 for none) and its ``score``; ``separation``
+        (arcsec), ``separation_kpc``, ``offset_x``, ``offset_y`` (arcsec east and north,
+        detection minus truth); ``field_x``, ``field_y`` (arcsec from the centre of the image
+        along its axes); ``radius`` of the match (arcsec); ``status`` ("counted", "ignored",
+        "outside", "set aside") and ``reason``.
+    average_precision : float
+        Paper II Eq. D3, over the thresholds.
+    coco : dict of str to float, or None
+        COCO metrics of the boxes; see `~astro_objdet.catalogs.coco.coco_metrics`.
+    average_recall, f1_coco : float
+        Paper II Eqs D5 and D7; NaN without boxes.
+    centres : list of dict
+        Centre errors at each threshold, see `centre_at`.
+    ks : `~astropy.table.QTable`
+        Kolmogorov-Smirnov tests at the best threshold, see `ks_at`.
+    area : `~astropy.units.Quantity` or None
+        Sky that was searched, deg².
+    meta : dict
+        Radius, cosmology, conventions, columns that were taken, and how many rows were set
+        aside and why.
+    matches : `~astro_objdet.catalogs.evaluationmatching.Matches`
+        Who is whose at each threshold.
+
+    Notes
+    -----
+    Status and rows in ``detections`` and ``truth`` are those of all scores. With
+    ``find="score"`` what holds above a threshold are the rows with such scores; with
+    ``find="separation"`` ask `recovered`.
+    """
+
+    thresholds: QTable
+    best: int
+    detections: QTable
+    truth: QTable
+    average_precision: float
+    coco: dict | None
+    average_recall: float
+    f1_coco: float
+    centres: list = dataclasses.field(repr=False)
+    ks: QTable
+    area: u.Quantity | None
+    meta: dict
+    matches: Matches = dataclasses.field(repr=False)
+
+    @property
+    def best_threshold(self):
+        """Score threshold with the highest F1."""
+        return float(self.thresholds["threshold"][self.best])
+
+    def at(self, threshold=None):
+        """The row of ``thresholds`` at a threshold, by default the best.
+
+        Raises
+        ------
+        InputError
+            If that threshold was not evaluated.
+        """
+        return self.thresholds[self._number(threshold)]
+
+    def recovered(self, threshold=None):
+        """Which rows of ``truth`` are found above a threshold, by default the best.
+
+        Returns
+        -------
+        `~numpy.ndarray` of bool, shape (n_truth,)
+        """
+        return self.matches.at(self._number(threshold)) >= 0
+
+    @property
+    def centre(self):
+        """Centre error at the best threshold, see `centre_at`."""
+        return self.centre_at()
+
+    def centre_at(self, threshold=None):
+        """How far the true detections above a threshold are from the centres of their objects.
+
+        Returns
+        -------
+        dict
+            ``n``, ``rms_kpc`` (paper I, Eq. 8), ``median_kpc``, ``rms_arcsec``, ``median_arcsec``,
+            ``threshold``.
+        """
+        return self.centres[self._number(threshold)]
+
+    def ks_at(self, threshold=None, alpha=0.05):
+        """Compare the objects found above a threshold with all counted ones.
+
+        Two-sample Kolmogorov-Smirnov tests of redshift, richness, magnitude and the position
+        in the image: paper I, section 3.1 and Figs 14 and 15. The samples share objects, so
+        that the test is milder than its level says.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            ``property``, ``statistic``, ``critical`` (one-sided, as paper I has it),
+            ``critical_two_sided``, ``p_value`` (two-sided), ``n_recovered``, ``n_truth``,
+            ``differs`` (statistic above ``critical``).
+        """
+        return ks_table(self.truth, self.recovered(threshold), alpha)
+
+    def summary(self):
+        """What to tell at the terminal, as lines of text in one str."""
+        return "\n".join(_summary_lines(self))
+
+    def to_dict(self):
+        """All but the tables of detections and truth, for JSON; None stands for NaN."""
+        plain = {
+            "thresholds": _plain_table(self.thresholds),
+            "best": self.best,
+            "best_threshold": self.best_threshold,
+            "average_precision": self.average_precision,
+            "coco": self.coco,
+            "average_recall": self.average_recall,
+            "f1_coco": self.f1_coco,
+            "centre": self.centre,
+            "ks": _plain_table(self.ks),
+            "area_deg2": None if self.area is None else self.area.to_value(u.deg**2),
+            "meta": self.meta,
+        }
+        return _plain(plain)
+
+    def _number(self, threshold):
+        if threshold is None:
+            return self.best
+        values = self.thresholds["threshold"]
+        near = np.flatnonzero(np.isclose(values, threshold, rtol=0, atol=1e-9))
+        if not len(near):
+            listed = ", ".join(f"{value:g}" for value in values)
+            raise InputError(f"threshold must be one of {listed}; got {threshold!r}")
+        return int(near[0])
+
+
+def _summary_lines(evaluation):
+    """The counts, then the best threshold and what else is known."""
+    meta, row = evaluation.meta, evaluation.at()
+    yield f"{meta['rows']['found']} detections, {meta['rows']['truth']} true objects"
+    for side in ("found", "truth"):
+        for reason, number in meta["not_counted"][side].items():
+            yield f"  {number} of {side} not counted: {reason}"
+    if meta["columns"]["found"]["score"] is None:
+        yield "  no column of scores was recognised: all detections count alike"
+    yield f"Matched within {meta['radius']}, {meta['rule']}"
+    yield "threshold     tp     fp     fn  purity  completeness      f1"
+    for number, at in enumerate(evaluation.thresholds):
+        mark = "  best" if number == evaluation.best else ""
+        yield (
+            f"{at['threshold']:9g} {at['tp']:6d} {at['fp']:6d} {at['fn']:6d} "
+            f"{at['purity']:7.4f} {at['completeness']:13.4f} {at['f1']:7.4f}{mark}"
+        )
+    yield (
+        f"At {row['threshold']:g}: purity {_interval(row, 'purity')}, "
+        f"completeness {_interval(row, 'completeness')}"
+    )
+    yield f"Average precision {evaluation.average_precision:.4f}"
+    if evaluation.coco is not None:
+        named = ", ".join(f"{name} {value:.4f}" for name, value in evaluation.coco.items())
+        yield f"COCO: {named}; F1 of averages {evaluation.f1_coco:.4f}"
+    if evaluation.centre["n"]:
+        yield (
+            f"Centre error {evaluation.centre['rms_arcsec']:.2f} arcsec, "
+            f"{evaluation.centre['rms_kpc']:.2f} kpc of {evaluation.centre['n']} true detections"
+        )
+    if evaluation.area is not None:
+        yield (
+            f"False detections {row['false_per_deg2'].value:.3g} per deg² "
+            f"of {evaluation.area.to_value(u.deg**2):.4g} deg²"
+        )
+    for test in evaluation.ks:
+        if test["n_recovered"]:
+            verdict = "differs" if test["differs"] else "no difference"
+            yield (
+                f"KS {test['property']}: {test['statistic']:.4f}, "
+                f"critical {test['critical']:.4f}: {verdict}"
+            )
+
+
+def _interval(row, name):
+    return f"{row[name]:.4f} ({row[f'{name}_low']:.4f} to {row[f'{name}_high']:.4f})"
+
+
+def _plain_table(table):
+    return {name: np.asarray(getattr(table[name], "value", table[name])) for name in table.colnames}
+
+
+def _plain(value):
+    """Plain numbers, lists and dicts; None stands for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

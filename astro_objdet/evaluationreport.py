@@ -1,0 +1,143 @@
+"""What an evaluation of files gave, looked at with one score threshold."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+from astropy.table import QTable
+
+from astro_objdet.catalogs.evaluation import Evaluation
+from astro_objdet.catalogs.selection import SelectionFunction
+from astro_objdet.errors import InputError
+from astro_objdet.files import sha256_of
+
+__all__ = ["EvaluationReport", "report_of"]
+
+# Fewer objects than this of each outcome do not carry a selection function.
+_FEWEST = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationReport:
+    """What an evaluation of files gave.
+
+    Attributes
+    ----------
+    evaluation : `~astro_objdet.catalogs.evaluation.Evaluation`
+    threshold : float
+        Where centres, distributions and selection function are looked at.
+    centre : dict
+        As ``evaluation.centre``, at ``threshold``.
+    ks : `~astropy.table.QTable`
+        As ``evaluation.ks``, at ``threshold``.
+    selection : `~astro_objdet.catalogs.selection.SelectionFunction` or None
+        None where there are too few objects with redshift or richness.
+    notes : list of str
+        What a reader should know of the above.
+    inputs : dict of str
+        Path and sha256 of ``found`` and ``truth``.
+    written : list of `~pathlib.Path`
+    """
+
+    evaluation: Evaluation
+    threshold: float
+    centre: dict
+    ks: QTable
+    selection: SelectionFunction | None
+    notes: list
+    inputs: dict
+    written: list = dataclasses.field(default_factory=list)
+
+    def to_dict(self):
+        """All but the tables of detections and truth, as JSON takes it (NaN is None)."""
+        return {
+            "inputs": self.inputs,
+            **self.evaluation.to_dict(),
+            "threshold": self.threshold,
+            "centre": _without_nan(self.centre),
+            "ks": _without_nan({name: self.ks[name].tolist() for name in self.ks.colnames}),
+            "selection": self._selection(),
+            "notes": self.notes,
+            "written": [str(path) for path in self.written],
+        }
+
+    def _selection(self):
+        if self.selection is None:
+            return None
+        fit = self.selection
+        return _without_nan(
+            {"properties": list(fit.properties), "degree": fit.degree, "counts": fit.counts}
+            | {"goodness": fit.goodness}
+        )
+
+
+def report_of(evaluation, threshold=None, files=None):
+    """Look at an evaluation with one of its thresholds.
+
+    Parameters
+    ----------
+    evaluation : `~astro_objdet.catalogs.evaluation.Evaluation`
+    threshold : float, optional
+        The best one where not given.
+    files : dict of str to path-like, optional
+        The files it was made of, by ``found`` and ``truth``.
+
+    Returns
+    -------
+    EvaluationReport
+
+    Raises
+    ------
+    InputError
+        If the threshold was not evaluated, or a file cannot be read.
+    """
+    row = evaluation.at(threshold)
+    threshold = float(row["threshold"])
+    selection, notes = _selection(evaluation, threshold)
+    if row["tp"] + row["fp"] == 0:
+        notes.append(f"No detection counts at the threshold {threshold:g}.")
+    return EvaluationReport(
+        evaluation=evaluation,
+        threshold=threshold,
+        centre=evaluation.centre_at(threshold),
+        ks=evaluation.ks_at(threshold),
+        selection=selection,
+        notes=notes,
+        inputs={
+            side: {"path": str(path), "sha256": sha256_of(path)}
+            for side, path in (files or {}).items()
+        },
+    )
+
+
+def _selection(evaluation, threshold):
+    """The selection function, or None, and what there is to say of it."""
+    counted = np.asarray(evaluation.truth["status"]) == "counted"
+    recovered = evaluation.recovered(threshold) & counted
+    known = np.zeros(len(counted), bool)
+    for name in ("redshift", "richness"):
+        known |= np.isfinite(np.asarray(evaluation.truth[name]))
+    hits, total = int((recovered & known).sum()), int((counted & known).sum())
+    if min(hits, total - hits) < _FEWEST:
+        text = (
+            f"No selection function: it needs {_FEWEST} recovered and {_FEWEST} missed objects "
+            f"with redshift or richness, and there are {hits} and {total - hits}."
+        )
+        return None, [text]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            fit = SelectionFunction.from_evaluation(evaluation, threshold=threshold)
+        except InputError as error:
+            return None, [f"No selection function: {error}."]
+    return fit, [f"Selection function: {warning.message}." for warning in caught]
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
