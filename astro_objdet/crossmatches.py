@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from astro_objdet.catalogs.crossmatch import crossmatch
 from astro_objdet.catalogs.reference import fetch_catalogue, list_catalogues, load_catalogue
-from astro_objdet.catalogs.tablefiles import check_output, read_table, write_table
+from astro_objdet.catalogs.tables.files import check_output, read_table, write_table
 from astro_objdet.catalogs.triage import triage
 from astro_objdet.errors import InputError
 from astro_objdet.files import sha256_of
@@ -51,7 +51,7 @@ def crossmatch_files(left, right, output=None, *, radius, overwrite=False, **opt
     Parameters
     ----------
     left, right : path-like
-        Tables in any format that `~astro_objdet.catalogs.tablefiles.read_table` reads.
+        Tables in any format that `~astro_objdet.catalogs.tables.files.read_table` reads.
     output : path-like, optional
         File for the result; the format goes by its suffix.
     radius, **options

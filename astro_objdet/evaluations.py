@@ -10,7 +10,7 @@ from astropy import units as u
 from astro_objdet import plots
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.footprint import read_moc
-from astro_objdet.catalogs.tablefiles import read_table, write_table
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError, OutputExistsError, check_choice
 from astro_objdet.evaluationreport import report_of
 from astro_objdet.files import write_whole
@@ -58,7 +58,7 @@ def evaluate_files(
     Parameters
     ----------
     found, truth : path-like
-        Tables in any format of `~astro_objdet.catalogs.tablefiles.read_table`.
+        Tables in any format of `~astro_objdet.catalogs.tables.files.read_table`.
     output : path-like
         Folder for what is written.
     radius : `~astropy.units.Quantity` or str

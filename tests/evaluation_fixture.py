@@ -9,9 +9,9 @@ from astropy import units as u
 from astropy.table import QTable
 
 from astro_objdet.catalogs import metrics
+from astro_objdet.catalogs.evaluating.matches import Matches
+from astro_objdet.catalogs.evaluating.tables import ks_table
 from astro_objdet.catalogs.evaluation import Evaluation
-from astro_objdet.catalogs.evaluationmatching import Matches
-from astro_objdet.catalogs.evaluationtables import ks_table
 
 #: True, false and missed of Table 2 of paper I at 0, 10, ... 100 per cent; of the 60997
 #: false ones at threshold 0, a thousand.

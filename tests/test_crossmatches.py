@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.crossmatches import crossmatch_files, triage_files
 from astro_objdet.errors import InputError, OutputExistsError
 from astro_objdet.files import sha256_of

@@ -11,7 +11,7 @@ from astropy.table import QTable, Table
 from astro_objdet import evaluations
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.selection import SelectionFunction
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import InputError, OutputExistsError
 from astro_objdet.evaluations import FORMATS, evaluate_files
 

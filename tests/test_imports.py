@@ -52,7 +52,7 @@ MAY_USE_NETWORK = ("catalogs/reference.py", "doctor.py", "engine/weights.py", "s
 MAY_USE_DISK = (
     "catalogs/detections.py",
     "catalogs/reference.py",
-    "catalogs/table",
+    "catalogs/tables/",
     "crossmatches.py",
     "demo.py",
     "doctor.py",

@@ -47,7 +47,7 @@ def distribution(requirement):
 
 def import_name(requirement):
     name = distribution(requirement)
-    return IMPORT_NAMES.get(name, name)
+    return IMPORT_NAMES.get(name, name.replace("-", "_"))
 
 
 def third_party_imports(folder):

@@ -30,7 +30,7 @@ from astropy.table import QTable
 
 from astro_objdet import Detector
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
-from astro_objdet.catalogs.tablefiles import write_table
+from astro_objdet.catalogs.tables.files import write_table
 from astro_objdet.skies.simulate import SURVEYS, render_field
 
 #: redMaPPer DR8 clusters per square degree at 0.1 < z < 0.35 (10,754 on 10,400).

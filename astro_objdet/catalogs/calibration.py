@@ -2,7 +2,7 @@
 
 A detector's scores rank its detections; how often one of score 0.8 is true
 depends on the sky and must be counted. The counts are made monotone by centred
-isotonic regression (`astro_objdet.catalogs.isotonic`).
+isotonic regression (`astro_objdet.catalogs.fitting.isotonic`).
 """
 
 import dataclasses
@@ -11,8 +11,12 @@ import numbers
 
 import numpy as np
 
-from astro_objdet.catalogs.arrays import float_array
-from astro_objdet.catalogs.isotonic import calibration_error, isotonic_knots, reliability_table
+from astro_objdet.catalogs.fitting.arrays import float_array
+from astro_objdet.catalogs.fitting.isotonic import (
+    calibration_error,
+    isotonic_knots,
+    reliability_table,
+)
 from astro_objdet.errors import InputError, check_fraction
 
 __all__ = ["FALSE_STATUSES", "TRUE_STATUSES", "Calibration"]

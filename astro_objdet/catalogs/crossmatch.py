@@ -17,10 +17,10 @@ from astro_objdet.catalogs.columns import (
     redshift_values,
 )
 from astro_objdet.catalogs.cosmology import get_cosmology, kpc_per_arcsec
-from astro_objdet.catalogs.matching import RedshiftWindow, parse_radius, radius_arcsec
-from astro_objdet.catalogs.matchtable import match_table
-from astro_objdet.catalogs.pairs import Pairs, best_pairs, pairs_within
-from astro_objdet.catalogs.sides import column_of, open_side
+from astro_objdet.catalogs.matching.pairs import Pairs, best_pairs, pairs_within
+from astro_objdet.catalogs.matching.radius import RedshiftWindow, parse_radius, radius_arcsec
+from astro_objdet.catalogs.matching.sides import column_of, open_side
+from astro_objdet.catalogs.matching.table import match_table
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = ["FIND", "JOIN", "crossmatch"]
@@ -190,7 +190,7 @@ class Match:
 
     Attributes
     ----------
-    near : `~astro_objdet.catalogs.pairs.Pairs`
+    near : `~astro_objdet.catalogs.matching.pairs.Pairs`
         All pairs within the radius.
     inside, missing : `~numpy.ndarray` of bool
         Which of them pass the redshift window, and which lack a redshift.

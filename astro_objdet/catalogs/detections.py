@@ -12,7 +12,8 @@ from astropy.io import registry
 from astropy.table import Column, QTable
 from astropy.table.connect import TableRead
 
-from astro_objdet.catalogs import regionsio, skyboxes, tableio
+from astro_objdet.catalogs import skyboxes
+from astro_objdet.catalogs.tables import detectionfiles, regionsio
 from astro_objdet.errors import InputError
 from astro_objdet.files import write_whole
 
@@ -261,7 +262,7 @@ def _write(content, output, overwrite):
 
 
 def _register(name):
-    load, dump = tableio.LOADERS[name], tableio.DUMPERS[name]
+    load, dump = detectionfiles.LOADERS[name], detectionfiles.DUMPERS[name]
 
     def read(source, filename=None):
         return _from_table(load(_content(source)))
@@ -294,5 +295,5 @@ registry.register_reader("ds9", Detections, _read_ds9)
 registry.register_writer("ds9", Detections, _write_ds9)
 for _name, _suffixes in _SUFFIXES.items():
     registry.register_identifier(_name, Detections, _named(_suffixes))
-    if _name in tableio.LOADERS:
+    if _name in detectionfiles.LOADERS:
         _register(_name)

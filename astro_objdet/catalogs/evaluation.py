@@ -6,14 +6,13 @@ from importlib.metadata import version
 import numpy as np
 from astropy import units as u
 
-from astro_objdet.catalogs import evaluationinputs as inputs
-from astro_objdet.catalogs import evaluationtables as tables
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology
-from astro_objdet.catalogs.evaluationboxes import box_metrics
-from astro_objdet.catalogs.evaluationmatching import count, match
-from astro_objdet.catalogs.evaluationresult import Evaluation
+from astro_objdet.catalogs.evaluating import inputs, tables
+from astro_objdet.catalogs.evaluating.boxes import box_metrics
+from astro_objdet.catalogs.evaluating.matches import count, match
+from astro_objdet.catalogs.evaluating.result import Evaluation
 from astro_objdet.catalogs.footprint import area_deg2, field_corners, footprint_moc
-from astro_objdet.catalogs.matching import parse_radius
+from astro_objdet.catalogs.matching.radius import parse_radius
 from astro_objdet.catalogs.metrics import average_precision
 from astro_objdet.errors import InputError, check_choice, check_positive
 

@@ -10,7 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy_healpix import HEALPix
 
-from astro_objdet.catalogs.fieldpositions import normalised, unit_vectors
+from astro_objdet.catalogs.evaluating.fieldpositions import normalised, unit_vectors
 from astro_objdet.errors import InputError
 
 __all__ = [

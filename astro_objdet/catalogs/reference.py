@@ -21,9 +21,9 @@ from pathlib import Path
 from astropy.config import get_cache_dir_path
 from astropy.table import QTable
 
-from astro_objdet.catalogs.referencelist import find_catalogue, list_catalogues
-from astro_objdet.catalogs.referencetable import ReplyError, read_reply, to_reference
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.references.entries import find_catalogue, list_catalogues
+from astro_objdet.catalogs.references.table import ReplyError, read_reply, to_reference
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import (
     InputError,
     NetworkError,
@@ -58,7 +58,7 @@ def fetch_catalogue(name, *, cache=True, refresh=False, timeout=60, cache_dir=No
 
     Parameters
     ----------
-    name : str or `~astro_objdet.catalogs.referencelist.ReferenceCatalogue`
+    name : str or `~astro_objdet.catalogs.references.entries.ReferenceCatalogue`
         A name of `list_catalogues`, or an entry of one's own.
     cache : bool, optional
         Whether to take and to keep a copy.
@@ -108,7 +108,7 @@ def load_catalogue(path, like=None, *, columns=None):
     Parameters
     ----------
     path : path-like
-        A table of any format that `~astro_objdet.catalogs.tablefiles.read_table` reads.
+        A table of any format that `~astro_objdet.catalogs.tables.files.read_table` reads.
     like : str, optional
         Name of the catalogue of `list_catalogues` it is; by default it is recognised
         by its columns, and may be none of them.

@@ -19,16 +19,16 @@ from astropy import units as u
 from astropy.table import QTable
 from scipy.special import ndtri
 
-from astro_objdet.catalogs.arrays import float_array
-from astro_objdet.catalogs.binning import bin_edges, binned, goodness_of_fit
-from astro_objdet.catalogs.logistic import fit_logistic, predict_logistic
-from astro_objdet.catalogs.selectioninputs import (
+from astro_objdet.catalogs.fitting.arrays import float_array
+from astro_objdet.catalogs.fitting.binning import bin_edges, binned, goodness_of_fit
+from astro_objdet.catalogs.fitting.inputs import (
     check_enough,
     logarithms,
     property_columns,
     usable_rows,
 )
-from astro_objdet.catalogs.tablefiles import read_table, write_table
+from astro_objdet.catalogs.fitting.logistic import fit_logistic, predict_logistic
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError, check_choice
 
 __all__ = ["Completeness", "SelectionFunction"]
@@ -155,7 +155,7 @@ class SelectionFunction:
 
         Notes
         -----
-        The fit is `~astro_objdet.catalogs.logistic.fit_logistic`; the intervals are
+        The fit is `~astro_objdet.catalogs.fitting.logistic.fit_logistic`; the intervals are
         those of Wald in the log odds, at each point by itself. Where very few objects
         were missed, the upper end is somewhat low (and where few were found, the lower
         one high): of 100 objects at a completeness of 0.99, intervals of 95 per cent hold

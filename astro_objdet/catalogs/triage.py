@@ -16,9 +16,9 @@ from astro_objdet.catalogs.columns import (
     sky_positions,
 )
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology, kpc_per_arcsec
-from astro_objdet.catalogs.joining import plain_meta
-from astro_objdet.catalogs.matching import parse_radius, radius_arcsec
-from astro_objdet.catalogs.pairs import pairs_within
+from astro_objdet.catalogs.matching.joining import plain_meta
+from astro_objdet.catalogs.matching.pairs import pairs_within
+from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = ["triage"]

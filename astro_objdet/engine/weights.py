@@ -271,7 +271,7 @@ def calibrate_weights(name, table, out, *, sky=None, overwrite=False):
         When the weights are missing or damaged.
     """
     from astro_objdet.catalogs.calibration import Calibration
-    from astro_objdet.catalogs.tablefiles import read_table
+    from astro_objdet.catalogs.tables.files import read_table
 
     state, card, digest = load_state(name)
     found = read_table(table)

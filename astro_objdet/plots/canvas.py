@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from astro_objdet.catalogs.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.errors import InputError
 from astro_objdet.files import atomic_path
 

@@ -88,7 +88,7 @@ def centre_distances(
 
 def _radius(evaluation, unit):
     """The matching radius in a unit, None where it differs from object to object."""
-    from astro_objdet.catalogs.matching import parse_radius
+    from astro_objdet.catalogs.matching.radius import parse_radius
 
     try:
         radius = parse_radius(str(evaluation.meta.get("radius", "")))

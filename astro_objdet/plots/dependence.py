@@ -5,7 +5,7 @@ from itertools import cycle
 
 import numpy as np
 
-from astro_objdet.catalogs.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.catalogs.metrics import wilson
 from astro_objdet.errors import InputError
 from astro_objdet.plots.canvas import (

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table
 
-from astro_objdet.catalogs import isotonic
 from astro_objdet.catalogs.calibration import Calibration
 from astro_objdet.catalogs.evaluation import evaluate
+from astro_objdet.catalogs.fitting import isotonic
 from astro_objdet.errors import InputError
 
 

@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.table import QTable, Table
 
 from astro_objdet.catalogs import Detections
-from astro_objdet.catalogs.coco import coco_metrics
+from astro_objdet.catalogs.evaluating.coco import coco_metrics
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.errors import InputError
 

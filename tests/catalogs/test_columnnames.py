@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 
 from astro_objdet.catalogs.columns import guess_column, redshift_values, sky_positions
-from astro_objdet.catalogs.skyframes import known_frame
+from astro_objdet.catalogs.columns.frames import known_frame
 from astro_objdet.errors import InputError
 
 

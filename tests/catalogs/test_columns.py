@@ -13,7 +13,7 @@ from astro_objdet.catalogs.columns import (
     redshift_values,
     sky_positions,
 )
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import InputError
 
 

@@ -9,7 +9,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from astro_objdet.catalogs import Detections
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.crossmatch import FIND, JOIN, crossmatch
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import InputError
 
 

@@ -6,7 +6,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from mocpy import MOC
 
-from astro_objdet.catalogs import fieldpositions, footprint
+from astro_objdet.catalogs import footprint
+from astro_objdet.catalogs.evaluating import fieldpositions
 from astro_objdet.errors import InputError
 
 

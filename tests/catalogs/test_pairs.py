@@ -5,8 +5,8 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord, search_around_sky
 
-from astro_objdet.catalogs import pairs as module
-from astro_objdet.catalogs.pairs import Pairs, best_pairs, groups, nearest, pairs_within
+from astro_objdet.catalogs.matching import pairs as module
+from astro_objdet.catalogs.matching.pairs import Pairs, best_pairs, groups, nearest, pairs_within
 
 
 def random_sky(count, seed):

@@ -18,8 +18,8 @@ from astropy.utils.masked import Masked
 from astro_objdet.catalogs import reference
 from astro_objdet.catalogs.columns import redshift_values, sky_positions
 from astro_objdet.catalogs.reference import fetch_catalogue, list_catalogues, load_catalogue
-from astro_objdet.catalogs.referencelist import find_catalogue
-from astro_objdet.catalogs.tablefiles import write_table
+from astro_objdet.catalogs.references.entries import find_catalogue
+from astro_objdet.catalogs.tables.files import write_table
 from astro_objdet.errors import InputError, NetworkError
 
 vizier = pytest.importorskip("astroquery.vizier", reason="astroquery is not installed")

@@ -8,9 +8,9 @@ from astropy.table import MaskedColumn, QTable
 from scipy.optimize import minimize
 from scipy.special import expit, ndtri
 
-from astro_objdet.catalogs.binning import goodness_of_fit
 from astro_objdet.catalogs.evaluation import evaluate
-from astro_objdet.catalogs.logistic import fit_logistic, predict_logistic
+from astro_objdet.catalogs.fitting.binning import goodness_of_fit
+from astro_objdet.catalogs.fitting.logistic import fit_logistic, predict_logistic
 from astro_objdet.catalogs.selection import SelectionFunction
 from astro_objdet.errors import InputError, OutputExistsError
 

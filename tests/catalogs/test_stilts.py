@@ -11,7 +11,7 @@ import pytest
 from astropy.table import Table
 
 from astro_objdet.catalogs.crossmatch import crossmatch
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 
 pytestmark = [
     pytest.mark.stilts,

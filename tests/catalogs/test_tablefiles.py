@@ -12,7 +12,7 @@ from astropy.time import Time
 from astropy.utils.masked import Masked
 
 from astro_objdet.catalogs import Detections
-from astro_objdet.catalogs.tablefiles import read_table, write_table
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError, OutputExistsError
 
 FORMATS = ("ecsv", "csv", "fits", "vot", "parquet", "ecsv.gz", "fits.gz", "vot.gz")

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.table import MaskedColumn, Table
 
-from astro_objdet.catalogs.tablefiles import read_table, write_table
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError
 
 

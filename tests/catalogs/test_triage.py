@@ -8,7 +8,7 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from astro_objdet.catalogs.cosmology import PAPER_COSMOLOGY, kpc_per_arcsec
 from astro_objdet.catalogs.reference import load_catalogue
-from astro_objdet.catalogs.tablefiles import read_table, write_table
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.catalogs.triage import triage
 from astro_objdet.errors import InputError
 

@@ -6,7 +6,7 @@ import pytest
 from astropy.table import Table
 
 from astro_objdet.catalogs.crossmatch import FIND, JOIN
-from astro_objdet.catalogs.tablefiles import read_table
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.cli import crossmatch as module
 
 

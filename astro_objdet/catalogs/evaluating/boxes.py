@@ -3,18 +3,18 @@
 import numpy as np
 from astropy import units as u
 
-from astro_objdet.catalogs.coco import CocoMetrics, coco_metrics
 from astro_objdet.catalogs.columns import numeric_values
-from astro_objdet.catalogs.evaluationinputs import IN_PLAY, Status
-from astro_objdet.catalogs.fieldpositions import (
+from astro_objdet.catalogs.evaluating.coco import CocoMetrics, coco_metrics
+from astro_objdet.catalogs.evaluating.fieldpositions import (
     field_positions,
     fields_containing,
     normalised,
     ra_dec,
     unit_vectors,
 )
+from astro_objdet.catalogs.evaluating.inputs import IN_PLAY, Status
 from astro_objdet.catalogs.footprint import field_corners
-from astro_objdet.catalogs.matching import radius_arcsec
+from astro_objdet.catalogs.matching.radius import radius_arcsec
 from astro_objdet.errors import InputError
 
 __all__ = ["box_metrics"]
@@ -32,13 +32,13 @@ def box_metrics(found, truth, ours, theirs, half_width, redshift, cosmology) -> 
     Parameters
     ----------
     found, truth : `~astropy.table.Table`
-    ours, theirs : `~astro_objdet.catalogs.evaluationinputs.Rows`
+    ours, theirs : `~astro_objdet.catalogs.evaluating.inputs.Rows`
         The same tables, read: rows that are set aside take no part, true boxes that are not
         counted excuse the boxes on them.
     half_width : True, `~astropy.units.Quantity` or str
         As ``coco`` of `~astro_objdet.catalogs.evaluation.evaluate`.
     redshift, cosmology
-        As for `~astro_objdet.catalogs.matching.radius_arcsec`.
+        As for `~astro_objdet.catalogs.matching.radius.radius_arcsec`.
     """
     mine, others = ours.having(Status.COUNTED), theirs.having(*IN_PLAY)
     if half_width is True and set(_EDGES) <= set(truth.colnames):

@@ -10,8 +10,8 @@ from astropy.io import votable
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from astro_objdet.catalogs.angles import unmasked
-from astro_objdet.catalogs.tableschema import (
+from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
     parse,

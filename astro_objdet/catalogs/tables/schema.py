@@ -1,6 +1,6 @@
 """Any table as plain columns with native masks, and the YAML header that tells the rest.
 
-Like `~astro_objdet.catalogs.tableheader`, which is for detections, but masked values stay what
+Like `~astro_objdet.catalogs.tables.header`, which is for detections, but masked values stay what
 each format has for missing ones, and columns may have several values a row. The header is the one
 of ECSV with two lists more: ``masked`` names the columns with missing values, so that an empty
 string or a NaN elsewhere is itself; ``escaped`` those with backslash escapes.
@@ -17,7 +17,7 @@ from astropy.table.meta import get_header_from_yaml, get_yaml_from_header
 from astropy.utils.data_info import serialize_context_as
 from yaml.representer import RepresenterError
 
-from astro_objdet.catalogs.angles import unmasked
+from astro_objdet.catalogs.columns.angles import unmasked
 from astro_objdet.errors import InputError
 
 __all__ = ["check_unique", "flatten", "parse", "plain_text", "restore", "with_info"]

@@ -11,8 +11,8 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from astro_objdet.catalogs.angles import unmasked
-from astro_objdet.catalogs.tableschema import (
+from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
     parse,

@@ -1,6 +1,6 @@
 """Positions, redshifts and other numbers of a table, each row with the reason if it is unusable.
 
-Columns are found by `~astro_objdet.catalogs.columnnames`, or given by name. Rows that astropy
+Columns are found by `~astro_objdet.catalogs.columns.names`, or given by name. Rows that astropy
 would compute nonsense for, masked ones among them, become NaN and say why.
 """
 
@@ -11,14 +11,14 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astro_objdet.catalogs.angles import degrees_of, unmasked
-from astro_objdet.catalogs.columnnames import (
+from astro_objdet.catalogs.columns.angles import degrees_of, unmasked
+from astro_objdet.catalogs.columns.frames import known_frame, to_icrs, wrap
+from astro_objdet.catalogs.columns.names import (
     check_names,
     find_column,
     find_positions,
     frame_of,
 )
-from astro_objdet.catalogs.skyframes import known_frame, to_icrs, wrap
 from astro_objdet.errors import InputError
 
 __all__ = [

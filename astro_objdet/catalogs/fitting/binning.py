@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.table import Column, QTable
 from scipy.special import chdtrc
 
-from astro_objdet.catalogs.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.catalogs.metrics import wilson
 from astro_objdet.errors import InputError, check_choice
 

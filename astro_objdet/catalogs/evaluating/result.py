@@ -6,8 +6,8 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from astro_objdet.catalogs.evaluationmatching import Matches
-from astro_objdet.catalogs.evaluationtables import ks_table
+from astro_objdet.catalogs.evaluating.matches import Matches
+from astro_objdet.catalogs.evaluating.tables import ks_table
 from astro_objdet.errors import InputError
 
 __all__ = ["Evaluation"]
@@ -45,7 +45,7 @@ class Evaluation:
     average_precision : float
         Paper II Eq. D3, over the thresholds.
     coco : dict of str to float, or None
-        COCO metrics of the boxes; see `~astro_objdet.catalogs.coco.coco_metrics`.
+        COCO metrics of the boxes; see `~astro_objdet.catalogs.evaluating.coco.coco_metrics`.
     average_recall, f1_coco : float
         Paper II Eqs D5 and D7; NaN without boxes.
     centres : list of dict
@@ -57,7 +57,7 @@ class Evaluation:
     meta : dict
         Radius, cosmology, conventions, columns that were taken, and how many rows were set
         aside and why.
-    matches : `~astro_objdet.catalogs.evaluationmatching.Matches`
+    matches : `~astro_objdet.catalogs.evaluating.matches.Matches`
         Who is whose at each threshold.
 
     Notes

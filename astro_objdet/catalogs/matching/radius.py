@@ -218,7 +218,7 @@ class RedshiftWindow:
 
         Parameters
         ----------
-        pairs : `~astro_objdet.catalogs.pairs.Pairs`
+        pairs : `~astro_objdet.catalogs.matching.pairs.Pairs`
             With the rows of the left table first.
 
         Returns

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astro_objdet.catalogs.pairs import pairs_within
+from astro_objdet.catalogs.matching.pairs import pairs_within
 
 __all__ = [
     "field_positions",

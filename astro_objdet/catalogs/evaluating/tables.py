@@ -6,8 +6,8 @@ from astropy.coordinates import angular_separation, position_angle
 from astropy.table import QTable
 from scipy.stats import ks_2samp
 
-from astro_objdet.catalogs.evaluationinputs import PROPERTIES, Status
-from astro_objdet.catalogs.evaluationmatching import nearest_counted
+from astro_objdet.catalogs.evaluating.inputs import PROPERTIES, Status
+from astro_objdet.catalogs.evaluating.matches import nearest_counted
 from astro_objdet.catalogs.metrics import (
     centre_error,
     completeness,

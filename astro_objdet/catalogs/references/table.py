@@ -57,7 +57,7 @@ def read_reply(content, entry):
     ----------
     content : bytes
         A VOTable.
-    entry : `~astro_objdet.catalogs.referencelist.ReferenceCatalogue`
+    entry : `~astro_objdet.catalogs.references.entries.ReferenceCatalogue`
         What was asked for.
 
     Returns
@@ -201,7 +201,7 @@ def to_reference(table, entry, side, columns=None):
     Parameters
     ----------
     table : `~astropy.table.Table`
-    entry : `~astro_objdet.catalogs.referencelist.ReferenceCatalogue` or None
+    entry : `~astro_objdet.catalogs.references.entries.ReferenceCatalogue` or None
         Whose columns to expect; None recognises them by UCD, unit and name.
     side : str
         What messages call the table.

@@ -8,10 +8,10 @@ import dataclasses
 
 import numpy as np
 
-from astro_objdet.catalogs.evaluationinputs import IN_PLAY, Status
+from astro_objdet.catalogs.evaluating.inputs import IN_PLAY, Status
 from astro_objdet.catalogs.footprint import sky_cells
+from astro_objdet.catalogs.matching.pairs import best_pairs, nearest, pairs_within
 from astro_objdet.catalogs.metrics import jackknife
-from astro_objdet.catalogs.pairs import best_pairs, nearest, pairs_within
 
 __all__ = ["Counts", "Matches", "count", "match", "nearest_counted"]
 
@@ -57,7 +57,7 @@ def match(found, truth, thresholds, find, inclusive):
 
     Parameters
     ----------
-    found, truth : `~astro_objdet.catalogs.evaluationinputs.Rows`
+    found, truth : `~astro_objdet.catalogs.evaluating.inputs.Rows`
     thresholds : `~numpy.ndarray` of float64, shape (T,)
         Rising.
     find : {"score", "separation"}

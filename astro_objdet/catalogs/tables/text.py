@@ -11,9 +11,9 @@ import pyarrow
 from astropy.table import Table
 from pyarrow import csv as arrow_csv
 
-from astro_objdet.catalogs.angles import unmasked
-from astro_objdet.catalogs.tablearrow import from_arrow
-from astro_objdet.catalogs.tableschema import check_unique, flatten, parse, restore
+from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.parquet import from_arrow
+from astro_objdet.catalogs.tables.schema import check_unique, flatten, parse, restore
 from astro_objdet.errors import InputError
 
 __all__ = ["read_text", "write_csv", "write_ecsv"]

@@ -8,8 +8,8 @@ from astropy.stats import poisson_conf_interval
 from astropy.table import Column, MaskedColumn
 
 from astro_objdet.catalogs.cosmology import cosmology_meta
-from astro_objdet.catalogs.joining import join_tables, plain_meta
-from astro_objdet.catalogs.pairs import groups, nearest
+from astro_objdet.catalogs.matching.joining import join_tables, plain_meta
+from astro_objdet.catalogs.matching.pairs import groups, nearest
 
 __all__ = ["match_table"]
 
@@ -39,13 +39,13 @@ def match_table(sides, match, join, suffixes, *, scale, window, cosmology, setti
 
     Parameters
     ----------
-    sides : pair of `~astro_objdet.catalogs.sides.Side`
+    sides : pair of `~astro_objdet.catalogs.matching.sides.Side`
     match : Match
         As `~astro_objdet.catalogs.crossmatch.crossmatch` finds it.
     join, suffixes : as for `~astro_objdet.catalogs.crossmatch.crossmatch`
     scale : callable or None
         From pairs to kpc per arcsec.
-    window : `~astro_objdet.catalogs.matching.RedshiftWindow` or None
+    window : `~astro_objdet.catalogs.matching.radius.RedshiftWindow` or None
     cosmology : `~astropy.cosmology.Cosmology`
     settings : dict
         Parameters to record.

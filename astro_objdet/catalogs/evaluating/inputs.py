@@ -12,9 +12,9 @@ from astro_objdet.catalogs.columns import (
     sky_positions,
 )
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
-from astro_objdet.catalogs.fieldpositions import nearest_field
+from astro_objdet.catalogs.evaluating.fieldpositions import nearest_field
 from astro_objdet.catalogs.footprint import contains
-from astro_objdet.catalogs.matching import parse_radius, radius_arcsec
+from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
 from astro_objdet.errors import InputError, check_positive
 
 __all__ = [
@@ -116,7 +116,7 @@ def read_truth(table, names, columns=None, frame=None):
     -------
     rows : Rows
     redshift : `~astro_objdet.catalogs.columns.ColumnValues`, float or None
-        As `~astro_objdet.catalogs.matching.radius_arcsec` takes it.
+        As `~astro_objdet.catalogs.matching.radius.radius_arcsec` takes it.
     """
     rows = _positions(table, "truth", columns, frame)
     redshift = names["redshift"]

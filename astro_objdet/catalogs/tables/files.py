@@ -15,11 +15,11 @@ from astropy.table.meta import YamlParseError
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astro_objdet.catalogs.detections import Detections
-from astro_objdet.catalogs.tablearrow import read_parquet, write_parquet
-from astro_objdet.catalogs.tablefits import read_fits, write_fits
-from astro_objdet.catalogs.tableregions import read_regions, write_regions
-from astro_objdet.catalogs.tabletext import read_text, write_csv, write_ecsv
-from astro_objdet.catalogs.tablevo import read_votable, write_votable
+from astro_objdet.catalogs.tables.fitstable import read_fits, write_fits
+from astro_objdet.catalogs.tables.parquet import read_parquet, write_parquet
+from astro_objdet.catalogs.tables.regionpoints import read_regions, write_regions
+from astro_objdet.catalogs.tables.text import read_text, write_csv, write_ecsv
+from astro_objdet.catalogs.tables.votable import read_votable, write_votable
 from astro_objdet.errors import InputError
 from astro_objdet.files import atomic_path, check_writable
 

@@ -11,7 +11,7 @@ from regions import RectangleSkyRegion, SkyRegion
 
 from astro_objdet.catalogs.columns import guess_column, numeric_values, sky_positions
 from astro_objdet.catalogs.detections import Detections
-from astro_objdet.catalogs.regionsio import box_columns, dump_ds9, load_ds9
+from astro_objdet.catalogs.tables.regionsio import box_columns, dump_ds9, load_ds9
 from astro_objdet.errors import InputError
 
 __all__ = ["read_regions", "write_regions"]

@@ -26,7 +26,7 @@ from astropy.table.meta import YamlParseError
 from astropy.units import Unit, UnitsWarning
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astro_objdet.catalogs.tableheader import flatten, parse, rebuild
+from astro_objdet.catalogs.tables.header import flatten, parse, rebuild
 from astro_objdet.errors import InputError
 
 __all__ = ["DUMPERS", "LOADERS"]

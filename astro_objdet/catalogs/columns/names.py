@@ -1,6 +1,6 @@
 """Which columns of a table hold what, by UCD and by the usual names.
 
-The words are those of `~astro_objdet.catalogs.columnwords`. Nothing here looks at the values of
+The words are those of `~astro_objdet.catalogs.columns.words`. Nothing here looks at the values of
 a column.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astro_objdet.catalogs.columnwords import (
+from astro_objdet.catalogs.columns.words import (
     BANDS,
     COOSYS_FRAMES,
     ERROR_NAMES,
@@ -74,7 +74,7 @@ def find_column(table, kind, side, required=False, of=None):
     ----------
     table : `~astropy.table.Table`
     kind : str
-        One of `~astro_objdet.catalogs.columnwords.KINDS`.
+        One of `~astro_objdet.catalogs.columns.words.KINDS`.
     side : str
         Word for the table in messages.
     required : bool, optional

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy import units as u
 
-from astro_objdet.catalogs.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.errors import InputError, check_choice
 
 __all__ = ["check_enough", "logarithms", "property_columns", "usable_rows"]

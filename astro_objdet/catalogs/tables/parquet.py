@@ -11,8 +11,8 @@ import pyarrow
 from astropy.table import Table
 from pyarrow import parquet
 
-from astro_objdet.catalogs.angles import unmasked
-from astro_objdet.catalogs.tableschema import check_unique, flatten, parse, restore, with_info
+from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.schema import check_unique, flatten, parse, restore, with_info
 from astro_objdet.errors import InputError
 
 __all__ = ["from_arrow", "read_parquet", "write_parquet"]

@@ -1,0 +1,1 @@
+"""Smooth and monotone functions through counts of successes."""

@@ -1,0 +1,1 @@
+"""The published catalogues that are known by name."""

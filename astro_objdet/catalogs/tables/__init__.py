@@ -1,0 +1,1 @@
+"""Tables from and to files, in the formats that catalogues come in."""
