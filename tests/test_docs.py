@@ -186,7 +186,7 @@ def test_table_of_the_recipe_is_complete():
 
 def test_places_named_in_papers_exist():
     # written as ``module: name`` or ``module``, below astro_objdet
-    rooms = "skies|engine|images|demo|detectors"
+    rooms = "skies|engine|images|demo|detectors|catalogs|plots|crossmatches"
     places = re.findall(rf"``((?:{rooms})[\w.]*)(?:: (\w+))?``", page("papers"))
     assert len(places) > 10
     for module, name in places:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import numpy as np
 from astropy import units as u
 
+from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology
 from astro_objdet.catalogs.evaluating import inputs, tables
 from astro_objdet.catalogs.evaluating.boxes import box_metrics
@@ -220,7 +221,7 @@ def _boxes(found, truth, ours, theirs, coco, redshift, cosmology):
 
 def _settings(radius, cosmology, find, inclusive, ranges, confidence):
     """What was asked for, for ``meta``."""
-    limits = {name: [float(limit) for limit in pair] for name, pair in (ranges or {}).items()}
+    limits = {name: list(check_range(name, pair)) for name, pair in (ranges or {}).items()}
     return {
         "radius": str(radius),
         "cosmology": cosmology_meta(cosmology),

@@ -15,6 +15,7 @@ from astro_objdet.catalogs.columns import (
     redshift_values,
     sky_positions,
 )
+from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology, kpc_per_arcsec
 from astro_objdet.catalogs.matching.joining import plain_meta
 from astro_objdet.catalogs.matching.pairs import pairs_within
@@ -97,7 +98,7 @@ def triage(
         check_choice("missing", missing, ("accept", "reject"))
     if redshift is not None:
         check_positive("redshift", redshift)
-    ranges = {name: _limits(name, ends) for name, ends in (ranges or {}).items()}
+    ranges = {name: check_range(name, ends) for name, ends in (ranges or {}).items()}
     radius = parse_radius(radius, radius_unit)
     cosmology = get_cosmology(cosmology)
     lon, lat = (None, None) if columns is None else columns
@@ -188,16 +189,6 @@ def _redshift(table, side):
         return redshift_values(table, side=side, column=ours)
     except InputError as error:
         raise InputError(f"{error}, as load_catalogue(..., columns={{'redshift': NAME}})") from None
-
-
-def _limits(column, limits):
-    try:
-        low, high = map(float, limits)
-    except (TypeError, ValueError):
-        low, high = 1.0, 0.0
-    if not low <= high:
-        raise InputError(f"ranges[{column!r}] must be (low, high) with low ≤ high, got {limits!r}")
-    return low, high
 
 
 def _reach(objects, radius, redshift, cosmology):

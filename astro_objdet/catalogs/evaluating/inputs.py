@@ -11,11 +11,12 @@ from astro_objdet.catalogs.columns import (
     redshift_values,
     sky_positions,
 )
+from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.evaluating.fieldpositions import nearest_field
 from astro_objdet.catalogs.footprint import contains
 from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
-from astro_objdet.errors import InputError, check_positive
+from astro_objdet.errors import check_positive
 
 __all__ = [
     "IN_PLAY",
@@ -175,7 +176,7 @@ def set_radius(rows, table, radius, redshift, cosmology, unit=None):
 def mark_ranges(rows, table, ranges):
     """True objects outside of ``ranges`` are ignored: finding one is no merit and no fault."""
     for name, limits in (ranges or {}).items():
-        low, high = _limits(name, limits)
+        low, high = check_range(name, limits)
         if name not in table.colnames and name in rows.values and rows.columns[name] is not None:
             # By what it means, whatever the catalogue calls it.
             values = rows.values[name]
@@ -199,13 +200,3 @@ def _positions(table, side, columns, frame):
     )
     rows.mark(~at.usable, Status.SET_ASIDE, at.reason)
     return rows
-
-
-def _limits(name, limits):
-    try:
-        low, high = (float(limit) for limit in limits)
-    except (TypeError, ValueError):
-        low = high = np.nan
-    if not low <= high:
-        raise InputError(f"ranges[{name!r}] must be (low, high) with low ≤ high, got {limits!r}")
-    return low, high
