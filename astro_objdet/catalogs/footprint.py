@@ -161,12 +161,19 @@ def sky_cells(ra, dec, at_least=20):
     finest = HEALPix(nside=2**_CELL_ORDER, order="nested")
     ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
     cell = np.asarray(finest.lonlat_to_healpix(ra * u.deg, dec * u.deg), dtype=np.int64)
-    occupied = np.unique(cell)
     for order in range(_CELL_ORDER + 1):
         shift = 2 * (_CELL_ORDER - order)
-        if len(np.unique(occupied >> shift)) >= at_least:
+        if _occupied(cell >> shift, order) >= at_least:
             break
     return cell >> shift, 2**order
+
+
+def _occupied(cell, order):
+    """Number of different cells of an order."""
+    cells = 12 * 4**order
+    if cells > len(cell) + 10**6:
+        return len(np.unique(cell))
+    return np.count_nonzero(np.bincount(cell, minlength=cells))
 
 
 def _corners(name, given, number=4):

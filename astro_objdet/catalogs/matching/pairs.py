@@ -105,16 +105,26 @@ def _search(plain, own, radius):
     found = []
     if len(plain) and len(own):
         limit = _chord(radius)
-        for rows in _octaves(limit, len(own)):
-            tree = _tree(own if rows is None else own[rows])
-            limits = limit if rows is None else limit[rows]
-            found.extend(_against(plain, tree, rows, limits))
+        parts = [(rows, _tree(own if rows is None else own[rows])) for rows in _octaves(limit)]
+        for start in range(0, len(plain), _CHUNK):
+            tree = _tree(plain[start : start + _CHUNK])
+            for rows, other in parts:
+                near = _near(tree, other, limit if rows is None else limit[rows])
+                two = near["j"].astype(np.int64)
+                two = two if rows is None else rows[two]
+                found.append((near["i"] + np.int64(start), two, near["v"].copy()))
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-def _octaves(limit, count):
+def _near(tree, other, limits):
+    """Pairs of two trees closer than the limit of the second's row: i, j, and chord v."""
+    near = tree.sparse_distance_matrix(other, float(np.max(limits)), output_type="ndarray")
+    return near[near["v"] <= limits[near["j"]]] if np.ndim(limits) else near
+
+
+def _octaves(limit):
     """Rows of about the same radius, together; None for all of them."""
     if np.ndim(limit) == 0:
         yield None
@@ -123,18 +133,6 @@ def _octaves(limit, count):
     octave = np.floor(np.log2(np.maximum(limit, smallest) / smallest)).astype(int)
     order = np.argsort(octave, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(octave[order])) + 1)
-
-
-def _against(plain, tree, rows, limits):
-    largest = float(np.max(limits))
-    for start in range(0, len(plain), _CHUNK):
-        near = _tree(plain[start : start + _CHUNK]).sparse_distance_matrix(
-            tree, largest, output_type="ndarray"
-        )
-        if np.ndim(limits):
-            near = near[near["v"] <= limits[near["j"]]]
-        two = near["j"].astype(np.int64)
-        yield near["i"] + np.int64(start), two if rows is None else rows[two], near["v"].copy()
 
 
 def nearest(ra, dec, to_ra, to_dec):
