@@ -69,7 +69,7 @@ def crossmatch_files(left, right, output=None, *, radius, overwrite=False, **opt
         As `crossmatch` does, and for files that cannot be read or written.
     """
     if output is not None:
-        check_output(output, overwrite)
+        check_output(output, overwrite, (left, right))
     tables = [read_table(left), read_table(right)]
     matched = crossmatch(*tables, radius, **options)
     for side, path in (("left", left), ("right", right)):
@@ -142,7 +142,7 @@ def triage_files(found, names, output=None, *, radius=None, overwrite=False, **o
         NetworkError where a catalogue is neither a file, nor cached, nor reached.
     """
     if output is not None:
-        check_output(output, overwrite)
+        check_output(output, overwrite, (found, *filter(_is_file, names)))
     table = read_table(found)
     catalogues = {}
     for name in names:

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import QTable
 
 from astro_objdet.catalogs.evaluation import Evaluation
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.catalogs.selection import SelectionFunction
 from astro_objdet.errors import InputError
 from astro_objdet.files import sha256_of
@@ -54,8 +55,8 @@ class EvaluationReport:
             "inputs": self.inputs,
             **self.evaluation.to_dict(),
             "threshold": self.threshold,
-            "centre": _without_nan(self.centre),
-            "ks": _without_nan({name: self.ks[name].tolist() for name in self.ks.colnames}),
+            "centre": plain(self.centre),
+            "ks": plain(self.ks),
             "selection": self._selection(),
             "notes": self.notes,
             "written": [str(path) for path in self.written],
@@ -65,7 +66,7 @@ class EvaluationReport:
         if self.selection is None:
             return None
         fit = self.selection
-        return _without_nan(
+        return plain(
             {"properties": list(fit.properties), "degree": fit.degree, "counts": fit.counts}
             | {"goodness": fit.goodness}
         )
@@ -131,13 +132,3 @@ def _selection(evaluation, threshold):
         except InputError as error:
             return None, [f"No selection function: {error}."]
     return fit, [f"Selection function: {warning.message}." for warning in caught]
-
-
-def _without_nan(value):
-    if isinstance(value, dict):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import numbers
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from astropy import units as u
 
 from astro_objdet import plots
+from astro_objdet.catalogs.arguments import check_threshold, check_thresholds
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.footprint import read_moc
 from astro_objdet.catalogs.tables.files import read_table, write_table
@@ -105,7 +108,7 @@ def evaluate_files(
         radius,
         thresholds=_with_threshold(thresholds, threshold),
         footprint=_footprint(footprint),
-        area=area if area is None or isinstance(area, u.Quantity) else area * u.deg**2,
+        area=area * u.deg**2 if isinstance(area, numbers.Real) else area,
         **options,
     )
     report = report_of(evaluation, threshold, {"found": found, "truth": truth})
@@ -157,17 +160,19 @@ def _refuse(output, names, overwrite, inputs):
 
 
 def _with_threshold(thresholds, threshold):
-    if threshold is None or (thresholds is None and not 0 <= threshold <= 1):
+    if threshold is None:
         return thresholds
-    thresholds = np.arange(11) / 10 if thresholds is None else np.asarray(thresholds, float)
+    threshold = check_threshold(threshold)
+    if thresholds is None and not 0 <= threshold <= 1:
+        return None
+    thresholds = np.arange(11) / 10 if thresholds is None else check_thresholds(thresholds)
     near = np.isclose(thresholds, threshold, rtol=0, atol=1e-9)
     return thresholds if near.any() else np.append(thresholds, threshold)
 
 
 def _footprint(footprint):
-    if footprint is None or footprint == "none":
-        return footprint
-    return read_moc(footprint)
+    is_path = isinstance(footprint, str | PathLike) and footprint != "none"
+    return read_moc(footprint) if is_path else footprint
 
 
 def _write_tables(report, stage, format):

@@ -71,15 +71,27 @@ def atomic_path(path, overwrite=False):
             temporary.unlink(missing_ok=True)
 
 
-def check_writable(path, overwrite=False):
+def check_writable(path, overwrite=False, inputs=()):
     """Raise what `atomic_path` would, before any work is done for a file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+    inputs : iterable of path-like, optional
+        Files that are read for it, which are never replaced.
 
     Raises
     ------
     OutputExistsError, InputError
-        As `atomic_path` does.
+        As `atomic_path` does, and if ``path`` is one of the inputs, by whatever name.
     """
-    _check_target(path, Path(os.path.realpath(path)), overwrite)
+    target = os.path.realpath(path)
+    if target in {os.path.realpath(name) for name in inputs}:
+        raise InputError("is read for this, and never replaced; give another output", path)
+    _check_target(path, Path(target), overwrite)
 
 
 def write_whole(path, content, overwrite=False):
@@ -136,6 +148,9 @@ def _check_target(path, target, overwrite):
         raise InputError(f"cannot be written: it is {what}", path)
     if not overwrite:
         raise OutputExistsError("exists; overwriting was not asked for", path)
+    # Replacing the name needs no right to the file itself: ask for it all the same.
+    if not mode & stat.S_IWUSR:
+        raise InputError("cannot be written: it is read-only", path)
 
 
 def _sync(temporary):

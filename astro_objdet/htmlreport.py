@@ -37,11 +37,11 @@ def html_report(report, title=None):
         report=report,
         evaluation=evaluation,
         meta=meta,
-        row=_plain(evaluation.at(report.threshold)),
-        best=_plain(evaluation.at()),
+        row=_values(evaluation.at(report.threshold)),
+        best=_values(evaluation.at()),
         confidence=f"{100 * meta['confidence']:g} %",
-        thresholds=[_plain(row) for row in evaluation.thresholds],
-        ks=[_plain(row) for row in report.ks if row["n_recovered"]],
+        thresholds=[_values(row) for row in evaluation.thresholds],
+        ks=[_values(row) for row in report.ks if row["n_recovered"]],
         area=None if evaluation.area is None else evaluation.area.to_value(u.deg**2),
         columns=_columns(meta["columns"]),
         settings=_settings(report),
@@ -49,7 +49,7 @@ def html_report(report, title=None):
     )
 
 
-def _plain(row):
+def _values(row):
     return {
         name: np.asarray(getattr(row[name], "value", row[name])).item() for name in row.colnames
     }

@@ -60,6 +60,27 @@ def test_existing_output_is_refused_and_kept(files, tmp_path):
     assert len(read_table(output)) == 1
 
 
+def test_inputs_are_never_replaced(files, tmp_path):
+    link = tmp_path / "link.fits"
+    link.symlink_to(files[1])
+    for output in (files[0], files[1], link):
+        before = output.read_bytes()
+        with pytest.raises(InputError, match="is read for this, and never replaced"):
+            crossmatch_files(*files, output, radius="10 arcsec", overwrite=True)
+        assert output.read_bytes() == before
+    with pytest.raises(InputError, match="is read for this, and never replaced"):
+        triage_files(files[0], [str(files[1])], files[1], overwrite=True)
+
+
+def test_read_only_files_are_not_replaced(files, tmp_path):
+    output = tmp_path / "m.ecsv"
+    output.write_text("mine")
+    output.chmod(0o444)
+    with pytest.raises(InputError, match=r"m\.ecsv: cannot be written: it is read-only"):
+        crossmatch_files(*files, output, radius="10 arcsec", overwrite=True)
+    assert output.read_text() == "mine"
+
+
 def test_output_is_refused_before_any_work(files, tmp_path):
     with pytest.raises(InputError, match=r"m\.xyz: .*suffix"):
         crossmatch_files("nothing.fits", files[1], tmp_path / "m.xyz", radius="10 arcsec")

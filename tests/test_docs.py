@@ -27,7 +27,7 @@ from astro_objdet.skies.simulate import render_field
 DOCS = Path(__file__).parents[1] / "docs"
 PACKAGE = Path(astro_objdet.__file__).parent
 #: Modules that users have no business with.
-INTERNAL = {"__main__", "cli", "staging"}
+INTERNAL = {"__main__", "cli", "staging", "textlines"}
 
 
 def page(name):

@@ -109,6 +109,22 @@ def test_formats(files, tmp_path, format):
         assert len(read_table(out / f"{name}.{format}")) == rows
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": "high"}, "threshold must be a finite number, got 'high'"),
+        ({"threshold": np.nan}, "threshold must be a finite number, got nan"),
+        ({"threshold": 0.5, "thresholds": "all"}, "thresholds must be one or more finite numbers"),
+        ({"area": "x"}, "area must be an area of the sky"),
+        ({"footprint": 3}, "footprint must be a MOC or 'none', got int"),
+    ],
+)
+def test_parameters_of_the_wrong_type(files, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_files(*files, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_threshold_between_those_counted(files, tmp_path):
     report = evaluate_files(*files, tmp_path / "out", threshold=0.55, pictures=False)
     assert report.threshold == 0.55

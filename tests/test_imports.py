@@ -14,7 +14,7 @@ PACKAGE = Path(astro_objdet.__file__).parent
 
 # Rooms from the ground up: a room imports from those on lower floors and from itself.
 FLOORS = (
-    {"errors"},
+    {"errors", "textlines"},
     {"files", "staging"},
     {"catalogs", "images"},
     {"engine", "skies"},

@@ -11,13 +11,14 @@ import numbers
 
 import numpy as np
 
-from astro_objdet.catalogs.fitting.arrays import float_array
-from astro_objdet.catalogs.fitting.isotonic import (
-    calibration_error,
-    isotonic_knots,
-    reliability_table,
-)
-from astro_objdet.errors import InputError, check_fraction
+from astro_objdet.catalogs.arguments import check_table
+from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.fitting.arrays import edge_array, float_array
+from astro_objdet.catalogs.fitting.isotonic import isotonic_knots
+from astro_objdet.catalogs.fitting.reliability import calibration_error, reliability_table
+from astro_objdet.catalogs.metrics import check_probability
+from astro_objdet.catalogs.plain import plain
+from astro_objdet.errors import InputError
 
 __all__ = ["FALSE_STATUSES", "TRUE_STATUSES", "Calibration"]
 
@@ -88,8 +89,8 @@ class Calibration:
         Raises
         ------
         InputError
-            For scores that are not finite, weights that are not above 0, and fewer
-            than 10 true or 10 false detections.
+            For scores that are not finite, truths that are masked, weights that are not
+            above 0, and fewer than 10 true or 10 false detections.
         """
         score, true, weights = _checked(score, true, weights)
         hits = int(true.sum())
@@ -128,6 +129,7 @@ class Calibration:
         InputError
             For missing columns, naming those there are, and as `fit` does.
         """
+        check_table("table", table)
         for name in ("score", "status"):
             if name not in table.colnames:
                 there = ", ".join(table.colnames) or "none"
@@ -135,7 +137,8 @@ class Calibration:
                     f"table must have the column {name!r}, as the detections of an evaluation "
                     f"do; it has {there}"
                 )
-        status = np.ma.filled(np.ma.asarray(table["status"]).astype(str), "")
+        # From text files, "true" and "false" alone come back as True and False.
+        status = np.char.lower(np.ma.filled(np.ma.asarray(table["status"]).astype(str), ""))
         score = float_array("score", table["score"])
         true = np.isin(status, TRUE_STATUSES)
         used = (true | np.isin(status, FALSE_STATUSES)) & np.isfinite(score)
@@ -194,9 +197,9 @@ class Calibration:
             its Wilson interval, with weights for their effective number. Where a bin
             is empty the means are NaN, and the interval is 0 to 1.
         """
-        check_fraction("confidence", confidence)
+        check_probability("confidence", confidence)
         score, true, weights = _checked(score, true, weights)
-        edges = _edges(bins)
+        edges = edge_array("bins", bins, lambda number: np.linspace(0, 1, number))
         probability = self.probability(score)
         return reliability_table(score, probability, true, weights, edges, confidence)
 
@@ -220,7 +223,7 @@ class Calibration:
             ``brier_score`` and ``brier_probability``: mean squared difference from the
             truth of the scores as they are and of the probabilities; ``ece_score`` and
             ``ece_probability``: expected calibration error in ten bins of equal width;
-            ``folds`` and ``groups``: how many.
+            ``folds`` and ``groups``: how many. Scores are compared where all are from 0 to 1.
         """
         score, true, weights = _checked(score, true, weights)
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
@@ -241,6 +244,8 @@ class Calibration:
             probability[held] = np.interp(score[held], *knots)
         result = {"folds": folds, "groups": len(names)}
         for name, value in (("score", score), ("probability", probability)):
+            if not ((value >= 0) & (value <= 1)).all():
+                continue
             result[f"brier_{name}"] = float(np.average((value - true) ** 2, weights=weights))
             result[f"ece_{name}"] = calibration_error(value, true, weights)
         return result
@@ -285,6 +290,7 @@ class Calibration:
         if not isinstance(values, dict):
             raise InputError(f"a calibration must be a dict, got {values!r}")
         rest = dict(values)
+        quality = rest.pop("quality", None) or {}
         try:
             scores, probabilities = (
                 np.asarray(rest.pop(name), dtype=float) for name in ("scores", "probabilities")
@@ -301,12 +307,25 @@ class Calibration:
             raise InputError("scores of a calibration must be finite")
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise InputError("probabilities of a calibration must be from 0 to 1")
-        return cls(scores, probabilities, lowest, n, true, rest.pop("quality", {}), rest)
+        whole = all(isinstance(count, numbers.Integral) for count in (n, true))
+        if not whole or not 0 <= true <= n:
+            raise InputError(
+                f"n and true of a calibration must be whole numbers with true ≤ n, got {n!r} "
+                f"and {true!r}"
+            )
+        if not isinstance(quality, dict):
+            raise InputError(f"quality of a calibration must be a dict, got {quality!r}")
+        return cls(scores, probabilities, lowest, int(n), int(true), quality, rest)
 
 
 def _checked(score, true, weights):
     """Arrays of one length, and what makes no sense refused."""
-    score, true = float_array("score", score), np.asarray(true)
+    score, (true, masked) = float_array("score", score), unmasked(true)
+    if masked.any():
+        raise InputError(
+            f"true must be known of each detection, got {np.count_nonzero(masked)} masked values: "
+            "leave these rows out"
+        )
     if not np.isin(true, (0, 1)).all():
         raise InputError("true must hold True and False, or 1 and 0")
     weights = np.ones(score.shape) if weights is None else float_array("weights", weights)
@@ -321,15 +340,6 @@ def _checked(score, true, weights):
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise InputError("weights must be finite numbers above 0")
     return score, true.astype(bool), weights
-
-
-def _edges(bins):
-    if isinstance(bins, numbers.Integral) and not isinstance(bins, bool) and bins > 0:
-        return np.arange(bins + 1) / bins
-    edges = np.atleast_1d(float_array("bins", bins))
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InputError(f"bins must be an integer above 0 or ascending edges, got {bins!r}")
-    return edges
 
 
 def _groups(table):
@@ -351,13 +361,4 @@ def _provenance_of(meta):
     if isinstance(weights, dict):
         meta = {**meta, "weights_sha256": weights.get("sha256")}
     names = ("recipe", "weights_sha256", "threshold", "sky", "radius", "cosmology", "ranges")
-    return {name: _plain(meta[name]) for name in names if meta.get(name) is not None}
-
-
-def _plain(value):
-    """As JSON has it: None for an open end of a range."""
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {name: plain(meta[name]) for name in names if meta.get(name) is not None}

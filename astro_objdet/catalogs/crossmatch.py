@@ -10,28 +10,21 @@ import numbers
 
 import numpy as np
 
-from astro_objdet.catalogs.columns import (
-    ColumnValues,
-    guess_column,
-    numeric_values,
-    redshift_values,
-)
-from astro_objdet.catalogs.cosmology import get_cosmology, kpc_per_arcsec
+from astro_objdet.catalogs.columns import numeric_values
+from astro_objdet.catalogs.cosmology import get_cosmology
+from astro_objdet.catalogs.matching.chance import chance_matches
 from astro_objdet.catalogs.matching.pairs import Pairs, best_pairs, pairs_within
-from astro_objdet.catalogs.matching.radius import RedshiftWindow, parse_radius, radius_arcsec
+from astro_objdet.catalogs.matching.reach import kpc_scale, open_reach
 from astro_objdet.catalogs.matching.sides import column_of, open_side
 from astro_objdet.catalogs.matching.table import match_table
-from astro_objdet.errors import InputError, check_choice, check_positive
+from astro_objdet.catalogs.matching.window import open_window
+from astro_objdet.errors import InputError, check_choice
 
 __all__ = ["FIND", "JOIN", "crossmatch"]
 
 FIND = ("best", "all", "best1", "best2")
 JOIN = ("1and2", "1or2", "all1", "all2", "1not2", "2not1", "1xor2")
 RELATIVE = "separation/radius"
-
-# How far rows are moved to count matches by chance, in radii: beyond any true
-# partner, and still within the same survey at the same density.
-_SHIFT = 5
 
 
 def crossmatch(
@@ -44,6 +37,8 @@ def crossmatch(
     dz="absolute",
     left_redshift=None,
     right_redshift=None,
+    left_redshift_error=None,
+    right_redshift_error=None,
     missing_redshift=None,
     find="best",
     join="1and2",
@@ -74,10 +69,13 @@ def crossmatch(
     max_dz : float, optional
         Largest difference of redshift.
     dz : {"absolute", "relative", "sigma"}
-        Whether ``max_dz`` is of \\|z1 - z2\\|, of that over 1 + z2, or in units of
-        the combined standard errors.
+        Whether ``max_dz`` is of \\|z1 - z2\\|, of that over 1 + z of the right table, or in
+        units of the combined standard errors.
     left_redshift, right_redshift : str, optional
         Columns that ``max_dz`` compares; found by UCD and usual names by default.
+    left_redshift_error, right_redshift_error : str, optional
+        Their standard errors, for ``dz="sigma"``; found likewise, and by the name of the
+        redshift's column.
     missing_redshift : {"reject", "accept"}, optional
         What becomes of a pair of which a redshift is missing. There is no default:
         with ``max_dz`` and a missing redshift it must be given.
@@ -99,12 +97,14 @@ def crossmatch(
     suffixes : pair of str
         For names of columns that both tables have.
     left_columns, right_columns : pair of str, optional
-        Names of the columns of the position, longitude first.
+        Names of the columns of the position, longitude first; or that of one column of
+        coordinates.
     left_frame, right_frame : str, optional
         Frames of the positions, any that astropy knows.
     chance : int, optional
-        Number of times to shift the tables against each other, by five times the
-        radius, to count the matches that chance makes.
+        Number of times to shift the tables against each other, by three times the
+        radius, to count the matches that chance makes; see
+        `~astro_objdet.catalogs.matching.chance.chance_matches`.
 
     Returns
     -------
@@ -139,19 +139,14 @@ def crossmatch(
         open_side(right, "right", right_columns, right_frame),
     )
     cosmology = get_cosmology(cosmology)
-    reach = _reach(sides, radius, redshift, radius_unit, cosmology)
-    window = None
-    if max_dz is not None:
-        names = (left_redshift, right_redshift)
-        window = _window(sides, names, max_dz, dz, missing_redshift)
+    reach = open_reach(sides, radius, redshift, radius_unit, cosmology)
+    names, errors = (left_redshift, right_redshift), (left_redshift_error, right_redshift_error)
+    window = open_window(sides, max_dz, dz, names, errors, missing_redshift)
     rank = _ranking(sides, best_by, reach)
 
     def match(shift=None):
         return _match(sides, reach, window, find, rank, shift)
 
-    matched = match()
-    scale = _kpc_scale(sides, redshift, window, cosmology)
-    by_chance = [len(match((angle, _SHIFT * reach.arcsec)).chosen) for angle in _angles(chance)]
     settings = {
         "radius": str(reach.radius),
         "redshift": redshift,
@@ -164,24 +159,15 @@ def crossmatch(
     }
     return match_table(
         sides,
-        matched,
+        match(),
         join,
         suffixes,
-        scale=scale,
+        scale=kpc_scale(sides, redshift, window, cosmology),
         window=window,
         cosmology=cosmology,
         settings=settings,
-        by_chance=by_chance,
+        chance=_by_chance(sides, reach, chance, lambda shift: len(match(shift).chosen)),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reach:
-    """The radius, understood: one for all, or one for each row of a side."""
-
-    radius: object
-    of: str
-    arcsec: float | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,78 +190,20 @@ class Match:
     chosen: np.ndarray
 
 
-def _reach(sides, radius, redshift, unit, cosmology):
-    """Radius in arcsec; rows that have none are set aside."""
-    radius = parse_radius(radius, unit)
-    side = z = None
-    if radius.column is not None:
-        side, column = column_of(radius.column, sides, "radius")
-        radius = dataclasses.replace(radius, column=column)
-    if isinstance(redshift, str):
-        z_side, column = column_of(redshift, sides, "redshift")
-        if side is not None and z_side is not side:
-            raise InputError(
-                f"redshift {redshift!r} is of the {z_side.name} table, the radius "
-                f"{radius} of the {side.name} one: both must be of the same row"
-            )
-        z = redshift_values(z_side.table, side=z_side.name, column=column)
-        side = z_side if side is None and radius.is_length else side
-    elif redshift is not None:
-        z = check_positive("redshift", redshift)
-    if side is None and (not radius.is_length or z is not None):
-        # The same for every row of whichever table.
-        one, _ = radius_arcsec(radius, ["any row"], redshift=z, cosmology=cosmology)
-        return _Reach(radius, "right", float(one[0]))
-    side = sides[1] if side is None else side
-    arcsec, reason = radius_arcsec(
-        radius, side.table, side=side.name, redshift=z, cosmology=cosmology
-    )
-    side.set_aside(reason)
-    return _Reach(radius, side.name, arcsec)
-
-
-def _window(sides, names, max_dz, kind, missing):
-    """The redshift window, with the columns that were given or guessed."""
-    redshifts, errors = [], []
-    for side, name in zip(sides, names, strict=True):
-        values = redshift_values(side.table, side=side.name, column=name)
-        if values is None:
-            raise InputError(
-                f"max_dz: no redshift was found in the {side.name} table; name the column by "
-                f"{side.name}_redshift; it has {', '.join(side.table.colnames)}"
-            )
-        redshifts.append(values)
-        errors.append(_redshift_error(side, values) if kind == "sigma" else None)
-    return RedshiftWindow(
-        *redshifts,
-        check_positive("max_dz", max_dz),
-        kind,
-        missing,
-        left_error=errors[0],
-        right_error=errors[1],
-    )
-
-
-def _redshift_error(side, redshift):
-    """The column of standard errors: named after the redshift, or guessed."""
-    named = {name.lower(): name for name in side.table.colnames}
-    for pattern in ("{}_err", "{}_error", "e_{}", "{}err", "{}_unc"):
-        name = named.get(pattern.format(redshift.name).lower())
-        if name is not None:
-            return numeric_values(side.table, name, side=side.name)
-    name = guess_column(side.table, "redshift_error", side=side.name, required=True)
-    return numeric_values(side.table, name, side=side.name)
+def _by_chance(sides, reach, trials, match):
+    return chance_matches(sides, reach, trials, match) if trials else None
 
 
 def _ranking(sides, best_by, reach):
     """A function from pairs to their indices, the best first."""
+    if not isinstance(best_by, str):
+        raise InputError(f"best_by must be 'separation' or a column, got {best_by!r}")
     if best_by == "separation" or (best_by == RELATIVE and not np.ndim(reach.arcsec)):
         return lambda pairs: np.argsort(pairs.separation, kind="stable")
     if best_by == RELATIVE:
 
         def by_fraction(pairs):
-            radius = reach.arcsec[pairs.first if reach.of == "left" else pairs.second]
-            return np.argsort(pairs.separation / radius, kind="stable")
+            return np.argsort(pairs.separation / reach.at(pairs.first, pairs.second), kind="stable")
 
         return by_fraction
     lowest = best_by.startswith("-")
@@ -323,32 +251,3 @@ def _choose(near, candidates, find, rank):
     row = (pairs.first if find == "best1" else pairs.second)[order]
     _, first = np.unique(row, return_index=True)
     return candidates[np.sort(order[first])]
-
-
-def _angles(count):
-    """Position angles in radians, evenly spread and along no axis."""
-    return 2 * np.pi * (np.arange(count) + 0.3) / max(count, 1)
-
-
-def _kpc_scale(sides, redshift, window, cosmology):
-    """A function from pairs to kpc per arcsec, None without any redshift."""
-    if redshift is not None and not isinstance(redshift, str):
-        scale = kpc_per_arcsec(redshift, cosmology)
-        return lambda pairs: np.full(len(pairs), scale)
-    if isinstance(redshift, str):
-        side, column = column_of(redshift, sides, "redshift")
-        z = redshift_values(side.table, side=side.name, column=column)
-    elif window is not None:
-        side, z = sides[1], window.right
-    else:
-        return None
-    return lambda pairs: _scale_of(
-        z, pairs.first if side.name == "left" else pairs.second, cosmology
-    )
-
-
-def _scale_of(redshift: ColumnValues, rows, cosmology):
-    scale = np.full(len(rows), np.nan)
-    usable = redshift.usable[rows]
-    scale[usable] = kpc_per_arcsec(redshift.values[rows[usable]], cosmology)
-    return scale

@@ -1,9 +1,9 @@
 """The table of detections: what was found, where on the sky and in the image."""
 
-import gzip
 import io
 import os
-from pathlib import Path
+import zlib
+from functools import partial
 
 import numpy as np
 from astropy import units as u
@@ -13,13 +13,14 @@ from astropy.table import Column, QTable
 from astropy.table.connect import TableRead
 
 from astro_objdet.catalogs import skyboxes
-from astro_objdet.catalogs.tables import detectionfiles, regionsio
+from astro_objdet.catalogs.tables import regionsio
+from astro_objdet.catalogs.tables.formats import SUFFIXES, content_of, format_by_suffix
 from astro_objdet.errors import InputError
-from astro_objdet.files import write_whole
 
-__all__ = ["Detections"]
+__all__ = ["COLUMNS", "Detections", "as_detections"]
 
-_COLUMNS = {
+# Name: type, unit, description.
+COLUMNS = {
     "id": (np.int64, None, "number of the detection, from 1"),
     "ra": (float, u.deg, "right ascension of the box centre, ICRS"),
     "dec": (float, u.deg, "declination of the box centre, ICRS"),
@@ -34,21 +35,15 @@ _COLUMNS = {
     "y_max": (float, u.pix, "upper edge; centre of the first pixel = 0"),
 }
 _EDGES = ("x_min", "y_min", "x_max", "y_max")
-_SUFFIXES = {
-    "ascii.ecsv": (".ecsv",),
-    "ascii.csv": (".csv",),
-    "fits": (".fits", ".fit", ".fits.gz"),
-    "votable": (".vot", ".votable", ".xml"),
-    "parquet": (".parquet", ".parq"),
-    "ds9": (".reg",),
-}
 
 
 class _DetectionsRead(TableRead):
     """Read detections from a file.
 
     The format goes by the suffix (.ecsv, .csv, .fits, .vot, .parquet, .reg), or is given as
-    ``format``: "ascii.ecsv", "ascii.csv", "fits", "votable", "parquet", "ds9".
+    ``format``: "ascii.ecsv", "ascii.csv", "fits", "votable", "parquet", "ds9". ``hdu`` chooses
+    among several tables of a FITS file or a VOTable, ``wcs`` fills the columns in pixels from
+    regions.
 
     Raises
     ------
@@ -64,7 +59,7 @@ class _DetectionsRead(TableRead):
             if path is None or error.path is not None:
                 raise
             raise InputError(str(error), path) from error
-        except (OSError, registry.IORegistryError) as error:
+        except (OSError, EOFError, zlib.error, registry.IORegistryError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise InputError(f"cannot be read: {reason}", path) from error
 
@@ -176,7 +171,7 @@ class Detections(QTable):
         values.update(sky or {})
         values.update(zip(_EDGES, boxes.T - skyboxes.HALF_PIXEL, strict=True))
         columns = []
-        for name, (dtype, unit, description) in _COLUMNS.items():
+        for name, (dtype, unit, description) in COLUMNS.items():
             data = values.get(name, np.full(len(boxes), np.nan))
             columns.append(Column(data, name, dtype=dtype, unit=unit, description=description))
         return cls(columns, meta=meta)
@@ -223,77 +218,72 @@ class Detections(QTable):
         return regionsio.to_regions(self, pixel)
 
 
-def _from_table(table):
-    """Check a table that was read for the columns detections have."""
-    missing = [name for name in _COLUMNS if name not in table.colnames]
+def as_detections(table):
+    """Return a table that has all columns of detections as `Detections`.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Its columns are used as they are, if need be with the units that detections have, as a
+        CSV file that went through a spreadsheet has none.
+
+    Raises
+    ------
+    InputError
+        If a column is not there, or holds something else.
+    """
+    missing = [name for name in COLUMNS if name not in table.colnames]
     if missing:
         raise InputError(
             f"is not a table of detections: it lacks {', '.join(missing)}; "
             f"it has {', '.join(table.colnames)}"
         )
-    for name, (_, unit, _) in _COLUMNS.items():
+    for name, (dtype, unit, _) in COLUMNS.items():
         column = table[name]
-        if unit is not None and column.unit is None:
-            # As in a CSV file that went through a spreadsheet.
-            table[name] = u.Quantity(column, unit)
-        elif unit is not None and not column.unit.is_equivalent(unit):
+        if column.ndim != 1 or (dtype is not str and column.dtype.kind not in "iuf"):
+            what = "text" if dtype is str else "number"
+            got = f"{column.dtype} of shape {column.shape}"
+            raise InputError(f"column {name} must hold one {what} a row, got {got}")
+        if unit is not None and column.unit is not None and not column.unit.is_equivalent(unit):
             raise InputError(f"column {name} must be in {unit}, got {column.unit}")
+    for name, (_, unit, _) in COLUMNS.items():
+        if unit is not None and table[name].unit is None:
+            table[name].unit = unit
     return Detections(table, copy=False)
 
 
-def _content(source):
-    path = isinstance(source, str | os.PathLike)
-    content = Path(source).read_bytes() if path else source.read()
-    if isinstance(content, str):
-        content = content.encode()
-    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+# The modules that know the formats build on this one, and load pyarrow, which takes long: they
+# are imported when they are first needed.
+def _read(name, source, hdu=None, filename=None):
+    """Read a file object or path; astropy gives a VOTable's name in ``filename`` besides."""
+    from astro_objdet.catalogs.tables.files import read_as
 
-
-def _write(content, output, overwrite):
-    if isinstance(output, str | os.PathLike):
-        if str(output).endswith(".gz"):
-            # Without a time in it, the same table gives the same bytes.
-            content = gzip.compress(content, mtime=0)
-        write_whole(output, content, overwrite=overwrite)
-    elif isinstance(output, io.TextIOBase):
-        output.write(content.decode())
-    else:
-        output.write(content)
-
-
-def _register(name):
-    load, dump = detectionfiles.LOADERS[name], detectionfiles.DUMPERS[name]
-
-    def read(source, filename=None):
-        return _from_table(load(_content(source)))
-
-    def write(table, output, overwrite=False):
-        _write(dump(table), output, overwrite)
-
-    registry.register_reader(name, Detections, read)
-    registry.register_writer(name, Detections, write)
+    # A detection without a number has NaN, whatever other tables mean by it.
+    return as_detections(read_as(name, io.BytesIO(content_of(source)), hdu, guess=False))
 
 
 def _read_ds9(source, wcs=None):
-    return Detections.from_regions(regionsio.load_ds9(_content(source)), wcs=wcs)
+    return Detections.from_regions(regionsio.load_ds9(content_of(source)), wcs=wcs)
 
 
-def _write_ds9(table, output, overwrite=False):
-    _write(regionsio.dump_ds9(table), output, overwrite)
+def _write(name, table, output, overwrite=False):
+    from astro_objdet.catalogs.tables.files import dump_as, write_as
+
+    if isinstance(output, str | os.PathLike):
+        write_as(name, table, output, overwrite)
+    elif isinstance(output, io.TextIOBase):
+        output.write(dump_as(name, table).decode())
+    else:
+        output.write(dump_as(name, table))
 
 
-def _named(suffixes):
-    """Return an identifier that goes by the ending of the name alone."""
-
-    def identify(origin, path, fileobj, *args, **kwargs):
-        return path is not None and str(path).lower().endswith(suffixes)
-
-    return identify
+def _identify(name, origin, path, fileobj, *args, **kwargs):
+    """Return whether a file is in a format, which goes by the ending of its name alone."""
+    return path is not None and format_by_suffix(path) == name
 
 
-registry.register_reader("ds9", Detections, _read_ds9)
-registry.register_writer("ds9", Detections, _write_ds9)
-for _name, _suffixes in _SUFFIXES.items():
-    registry.register_identifier(_name, Detections, _named(_suffixes))
-    if _name in detectionfiles.LOADERS:
-        _register(_name)
+for _name in SUFFIXES:
+    _reader = _read_ds9 if _name == "ds9" else partial(_read, _name)
+    registry.register_reader(_name, Detections, _reader)
+    registry.register_writer(_name, Detections, partial(_write, _name))
+    registry.register_identifier(_name, Detections, partial(_identify, _name))

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import numpy as np
 from astropy import units as u
 
-from astro_objdet.catalogs.columns.ranges import check_range
+from astro_objdet.catalogs.arguments import check_ranges, check_table, check_thresholds
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology
 from astro_objdet.catalogs.evaluating import inputs, tables
 from astro_objdet.catalogs.evaluating.boxes import box_metrics
@@ -14,7 +14,7 @@ from astro_objdet.catalogs.evaluating.matches import count, match
 from astro_objdet.catalogs.evaluating.result import Evaluation
 from astro_objdet.catalogs.footprint import area_deg2, field_corners, footprint_moc
 from astro_objdet.catalogs.matching.radius import parse_radius
-from astro_objdet.catalogs.metrics import average_precision
+from astro_objdet.catalogs.metrics import average_precision, check_probability
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = ["Evaluation", "evaluate"]
@@ -98,8 +98,9 @@ def evaluate(
         positions on the sky as is given here, in the forms of ``radius``; True: 250 kpc.
     radius_unit : str, optional
         Unit of a radius column that has none in its table.
-    found_columns, truth_columns : pair of str, optional
-        Names of the columns of the position, longitude first.
+    found_columns, truth_columns : pair of str or str, optional
+        Names of the columns of the position, longitude first, or of one with
+        `~astropy.coordinates.SkyCoord`.
     found_frame, truth_frame : str, optional
         Frames of the positions, any that astropy knows.
 
@@ -119,7 +120,11 @@ def evaluate(
     objects at each threshold, as in paper I's Tables 2 and 3. Rows with an unusable
     position, score, or radius are set aside, and counted in ``meta["not_counted"]``.
     """
+    check_table("found", found)
+    check_table("truth", truth)
     check_choice("find", find, ("score", "separation"))
+    check_probability("confidence", confidence)
+    ranges = check_ranges(ranges)
     radius, cosmology = parse_radius(radius, radius_unit), get_cosmology(cosmology)
     moc, area = _searched(found, footprint, area)
 
@@ -140,9 +145,10 @@ def evaluate(
     best = int(np.argmax(at_thresholds["f1"]))
     settings = _settings(radius, cosmology, find, inclusive, ranges, confidence)
     settings["jackknife"] = {"cells": counts.cells, "nside": counts.nside}
-    objects = tables.truth_table(ours, theirs, matches)
+    offsets = tables.pair_offsets(ours, theirs, matches.detection_row)
+    objects = tables.truth_table(ours, theirs, matches, offsets)
     objects.meta.update(settings)
-    detections = tables.detections_table(ours, theirs, matches, found)
+    detections = tables.detections_table(ours, theirs, matches, offsets, found)
     detections.meta.update(settings, **_origin(found))
     return Evaluation(
         thresholds=at_thresholds,
@@ -151,10 +157,7 @@ def evaluate(
         truth=objects,
         average_precision=average_precision(at_thresholds["purity"], at_thresholds["completeness"]),
         **_boxes(found, truth, ours, theirs, coco, z, cosmology),
-        centres=[
-            tables.centre_errors(ours, theirs, matches.at(number), float(threshold))
-            for number, threshold in enumerate(thresholds)
-        ],
+        centres=tables.centre_errors(ours, theirs, matches, offsets, thresholds),
         ks=tables.ks_table(objects, matches.at(best) >= 0),
         area=area,
         meta=settings | _records(found, ours, theirs),
@@ -191,13 +194,7 @@ def _thresholds(given, found):
                 f"{found.columns['score']!r} of the found table reaches {highest:g}"
             )
         return np.arange(11) / 10
-    try:
-        thresholds = np.unique(np.asarray(given, dtype=float))
-    except (TypeError, ValueError):
-        thresholds = np.empty(0)
-    if not (thresholds.size and np.isfinite(thresholds).all()):
-        raise InputError(f"thresholds must be one or more finite numbers, got {given!r}")
-    return thresholds
+    return check_thresholds(given)
 
 
 def _pieces(jackknife):
@@ -221,14 +218,13 @@ def _boxes(found, truth, ours, theirs, coco, redshift, cosmology):
 
 def _settings(radius, cosmology, find, inclusive, ranges, confidence):
     """What was asked for, for ``meta``."""
-    limits = {name: list(check_range(name, pair)) for name, pair in (ranges or {}).items()}
     return {
         "radius": str(radius),
         "cosmology": cosmology_meta(cosmology),
         "find": find,
         "inclusive": bool(inclusive),
         "rule": f"score {'≥' if inclusive else '>'} threshold",
-        "ranges": limits,
+        "ranges": {name: list(limits) for name, limits in ranges.items()},
         "confidence": float(confidence),
     }
 

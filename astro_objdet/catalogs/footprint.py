@@ -10,7 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy_healpix import HEALPix
 
-from astro_objdet.catalogs.evaluating.fieldpositions import normalised, unit_vectors
+from astro_objdet.catalogs.fieldgeometry import normalised, unit_vectors
 from astro_objdet.errors import InputError
 
 __all__ = [
@@ -52,9 +52,14 @@ def field_corners(meta):
     Raises
     ------
     InputError
-        If a footprint is not four pairs of finite numbers.
+        If ``fields`` is not as above, or a footprint is not four positions.
     """
     fields = meta.get("fields") or {}
+    if not (isinstance(fields, dict) and all(isinstance(f, dict) for f in fields.values())):
+        raise InputError(
+            "meta['fields'] must be a dict of fields by name, each a dict that may have "
+            f"footprint_deg; got {fields!r}"
+        )
     given = {str(name): field.get("footprint_deg") for name, field in fields.items()}
     if not given:
         given = {"": meta.get("footprint_deg")}
@@ -79,7 +84,7 @@ def footprint_moc(meta_or_corners):
     Raises
     ------
     InputError
-        If a footprint is not made of finite positions.
+        If a footprint is not made of positions.
     """
     if hasattr(meta_or_corners, "items"):
         polygons = list(field_corners(meta_or_corners).values())
@@ -182,10 +187,17 @@ def _corners(name, given, number=4):
     except (TypeError, ValueError):
         corners = np.empty(0)
     shaped = corners.ndim == 2 and corners.shape[1] == 2 and len(corners) >= 3
-    if not (shaped and number in (None, len(corners)) and np.isfinite(corners).all()):
+    if not (
+        shaped
+        and number in (None, len(corners))
+        and np.isfinite(corners).all()
+        and (np.abs(corners[:, 1]) <= 90).all()
+    ):
         of = f" of field {name!r}" if name else ""
         rule = "four finite [ra, dec]" if number else "three or more finite [ra, dec]"
-        raise InputError(f"the footprint{of} must be {rule} in degrees, got {given!r}")
+        raise InputError(
+            f"the footprint{of} must be {rule} in degrees with |dec| ≤ 90, got {given!r}"
+        )
     return corners
 
 

@@ -5,10 +5,11 @@ precision, completeness what they call recall. All functions take scalars or arr
 broadcast, and return float64 of that shape.
 """
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
-from astropy.stats import binom_conf_interval
+from scipy.special import ndtri
 from scipy.stats import chi2
 
 from astro_objdet.errors import InputError, check_choice
@@ -18,6 +19,7 @@ __all__ = [
     "average_precision",
     "average_recall",
     "centre_error",
+    "check_probability",
     "completeness",
     "f1",
     "f1_of_averages",
@@ -135,12 +137,13 @@ def f1_of_averages(ap, ar):
 
 
 def wilson(k, n, confidence=0.95):
-    """Wilson score interval of a share ``k / n``.
+    """Wilson score interval of a share ``k / n`` (Wilson 1927).
 
     Parameters
     ----------
-    k, n : array_like of int
-        Successes and trials, 0 ≤ k ≤ n.
+    k, n : array_like of float
+        Successes and trials, 0 ≤ k ≤ n. They need not be whole: of weighted trials they are
+        effective numbers.
     confidence : float, optional
         Probability of the interval, two-sided.
 
@@ -154,17 +157,17 @@ def wilson(k, n, confidence=0.95):
     InputError
         If ``k`` is not between 0 and ``n``.
     """
-    k, n = np.broadcast_arrays(np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64))
-    if np.any((k < 0) | (k > n)):
+    z = ndtri((1 + check_probability("confidence", confidence)) / 2)
+    k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
+    if not np.all((k >= 0) & (k <= n)):
         raise InputError("k must be between 0 and n")
-    low, high = np.zeros(n.shape), np.ones(n.shape)
-    some = n > 0
-    if some.any():
-        low[some], high[some] = binom_conf_interval(
-            k[some], n[some], confidence_level=_confidence(confidence), interval="wilson"
-        )
-        # Rounding leaves 1e-17 where the bound is 0 or 1 exactly.
-        low[k == 0], high[k == n] = 0.0, 1.0
+    trials = np.where(n > 0, n, 1.0)
+    share = k / trials
+    middle = share + z**2 / (2 * trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    # Rounding leaves 1e-17 where the bound is 0 or 1 exactly; without trials both are.
+    low = np.where(k > 0, (middle - half) / (1 + z**2 / trials), 0.0)
+    high = np.where(k < n, (middle + half) / (1 + z**2 / trials), 1.0)
     return low[()], high[()]
 
 
@@ -183,7 +186,7 @@ def poisson_interval(n, confidence=0.95):
     low, high : float or `~numpy.ndarray` of float64
     """
     n = np.asarray(n, dtype=float)
-    tail = (1 - _confidence(confidence)) / 2
+    tail = (1 - check_probability("confidence", confidence)) / 2
     # chi2.ppf is NaN for 0 degrees of freedom; the lower bound of no counts is 0.
     low = np.where(n > 0, chi2.ppf(tail, 2 * np.maximum(n, 1)) / 2, 0.0)
     return low[()], chi2.ppf(1 - tail, 2 * n + 2) / 2
@@ -236,8 +239,7 @@ def ks_critical(n1, n2, alpha=0.05, sides=1):
         If ``sides`` is neither 1 nor 2, or ``alpha`` is not between 0 and 1.
     """
     check_choice("sides", sides, (1, 2))
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha must be between 0 and 1, got {alpha!r}")
+    check_probability("alpha", alpha)
     if n1 == 0 or n2 == 0:
         return np.nan
     return float(np.sqrt(-np.log(alpha / sides) / 2) * np.sqrt((n1 + n2) / (n1 * n2)))
@@ -295,7 +297,8 @@ def _same_length(**given):
     return arrays
 
 
-def _confidence(value):
-    if not 0 < value < 1:
-        raise InputError(f"confidence must be between 0 and 1, got {value!r}")
+def check_probability(name, value):
+    """Return ``value`` if it is a number above 0 and below 1, else raise `InputError`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 1:
+        raise InputError(f"{name} must be between 0 and 1, got {value!r}")
     return value

@@ -271,8 +271,16 @@ def _copy_path(entry, cache_dir):
     if not re.fullmatch(r"[\w.+-]+", entry.name):
         raise InputError(f"name of a catalogue must be letters and digits, got {entry.name!r}")
     if cache_dir is None:
-        cache_dir = get_cache_dir_path(ensure_exists=False) / "astro_objdet"
+        cache_dir = _astropy_cache() / "astro_objdet"
     return Path(cache_dir) / f"{entry.name}.vot.gz"
+
+
+def _astropy_cache():
+    try:
+        return get_cache_dir_path()
+    except OSError:
+        # It cannot be made; that nothing is kept is said when it comes to that.
+        return Path.home() / ".astropy" / "cache"
 
 
 def _keep(path, entry, reply):

@@ -9,7 +9,6 @@ completeness with these, as a function of the flux ratio of clump and galaxy.
 import dataclasses
 import itertools
 import math
-import numbers
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from astropy import units as u
 from astropy.table import QTable
 from scipy.special import ndtri
 
+from astro_objdet.catalogs.arguments import check_threshold, property_names
 from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.catalogs.fitting.binning import bin_edges, binned, goodness_of_fit
 from astro_objdet.catalogs.fitting.inputs import (
@@ -28,6 +28,7 @@ from astro_objdet.catalogs.fitting.inputs import (
     usable_rows,
 )
 from astro_objdet.catalogs.fitting.logistic import fit_logistic, predict_logistic
+from astro_objdet.catalogs.metrics import check_probability
 from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError, check_choice
 
@@ -123,6 +124,7 @@ class SelectionFunction:
             keep their unit. Rows with a masked, NaN or infinite value are set aside,
             and for logarithms those at 0 or below.
         recovered : array_like of bool, shape (N,)
+            Rows where it is masked are set aside.
         log : sequence of str, optional
             Properties to take the decimal logarithm of; ``richness`` and ``flux_ratio``
             where not given.
@@ -162,13 +164,12 @@ class SelectionFunction:
         the truth in 86 per cent of trials, of 1000 in 95.
         """
         check_choice("degree", degree, (1, 2, 3))
-        if not isinstance(confidence, numbers.Real) or not 0 < confidence < 1:
-            raise InputError(f"confidence must be between 0 and 1, got {confidence!r}")
+        check_probability("confidence", confidence)
         columns, units, recovered = property_columns(values, recovered)
         log = logarithms(log, columns)
-        usable, counts = usable_rows(columns, log)
+        usable, counts = usable_rows(columns, recovered, log)
         columns = {name: column[usable] for name, column in columns.items()}
-        recovered = recovered[usable]
+        recovered = recovered[usable] == 1
         check_enough(columns, counts)
         ranges = {n: (float(c.min()), float(c.max())) for n, c in columns.items()}
         degree = _possible_degree(recovered, degree, len(columns))
@@ -230,6 +231,7 @@ class SelectionFunction:
         ]
         if properties is None:
             properties = [name for name in ("redshift", "richness") if name in known]
+        properties = property_names("properties", properties)
         missing = [name for name in properties if name not in known]
         if missing or not properties:
             what = ", ".join(missing) or "redshift or richness"
@@ -239,6 +241,7 @@ class SelectionFunction:
             recovered = evaluation.recovered(threshold)[counted]
             threshold = evaluation.at(threshold)["threshold"]
         else:
+            threshold = check_threshold(threshold)
             # NaN, for what was not matched at all, is neither
             score = float_array("score", truth["score"])
             recovered = score >= threshold if settings["inclusive"] else score > threshold

@@ -6,16 +6,18 @@ from importlib.metadata import version
 
 import numpy as np
 from astropy import units as u
-from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.table import Column, QTable, Table
 
+from astro_objdet.catalogs.arguments import check_ranges, check_table
 from astro_objdet.catalogs.columns import (
     ColumnValues,
     guess_column,
     numeric_values,
+    position_names,
     redshift_values,
     sky_positions,
 )
-from astro_objdet.catalogs.columns.ranges import check_range
+from astro_objdet.catalogs.columns.angles import unmasked
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology, kpc_per_arcsec
 from astro_objdet.catalogs.matching.joining import plain_meta
 from astro_objdet.catalogs.matching.pairs import pairs_within
@@ -23,6 +25,9 @@ from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = ["triage"]
+
+# Columns that are added once, behind those of the catalogues.
+_VERDICT = ("known_in", "new", "triage_reason")
 
 
 def triage(
@@ -65,8 +70,9 @@ def triage(
     radius_unit : str, optional
         Of a radius column that has none in its table.
     cosmology : as for `~astro_objdet.catalogs.cosmology.get_cosmology`, optional
-    columns : pair of str, optional
-        Names of the columns of the position in ``found``, longitude first.
+    columns : pair of str or str, optional
+        Names of the columns of the position in ``found``, longitude first, or of one with
+        `~astropy.coordinates.SkyCoord`.
     frame : str, optional
         Of that position.
 
@@ -86,22 +92,25 @@ def triage(
     ------
     InputError
         Naming the parameter or the catalogue, for one that cannot be used, columns that
-        are missing or ambiguous, or objects without a value of ``ranges``.
+        are missing, ambiguous, or have the names of those that are added, or objects without
+        a value of ``ranges``.
 
     Notes
     -----
     Chan & Stott (2019), section 3.2: 1.61 arcmin, which are 250 kpc at z = 0.15, and
     redshifts from 0.05 to 0.4.
     """
+    check_table("found", found)
     _check_catalogues(catalogues)
+    _check_names(found.colnames, catalogues)
     if missing is not None:
         check_choice("missing", missing, ("accept", "reject"))
     if redshift is not None:
         check_positive("redshift", redshift)
-    ranges = {name: check_range(name, ends) for name, ends in (ranges or {}).items()}
+    ranges = check_ranges(ranges)
     radius = parse_radius(radius, radius_unit)
     cosmology = get_cosmology(cosmology)
-    lon, lat = (None, None) if columns is None else columns
+    lon, lat = position_names(columns, "columns")
     positions = sky_positions(found, side="found", ra=lon, dec=lat, frame=frame)
     result = found.copy() if isinstance(found, QTable) else QTable(found)
     known = np.zeros((len(result), len(catalogues)), bool)
@@ -153,10 +162,30 @@ def _check_catalogues(catalogues):
     for name, table in catalogues.items():
         if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
             raise InputError(f"names of catalogues must be letters and digits, got {name!r}")
-        if not isinstance(table, Table):
-            raise InputError(
-                f"catalogue {name!r} must be an astropy Table, got {type(table).__name__}"
-            )
+        check_table(f"catalogue {name!r}", table)
+
+
+def _check_names(names, catalogues):
+    """Refuse to write over columns, of the user or of another catalogue."""
+    added = [column for name in catalogues for column in _names_of(name)] + list(_VERDICT)
+    taken = [name for name in added if name in names]
+    if taken:
+        raise InputError(
+            f"found has columns of the names that are added, {', '.join(map(repr, taken))}: "
+            "rename or remove them"
+        )
+    twice = sorted({name for name in added if added.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"catalogues must have names that give different columns, got {', '.join(catalogues)}, "
+            f"both with {', '.join(map(repr, twice))}"
+        )
+
+
+def _names_of(catalogue):
+    """Names of the columns that are added for a catalogue."""
+    about = ("id", "separation", "separation_kpc", "redshift")
+    return (f"known_in_{catalogue}", *(f"{catalogue}_{name}" for name in about))
 
 
 def _open(table, name, ranges, missing):
@@ -172,7 +201,8 @@ def _open(table, name, ranges, missing):
         if unknown.any() and missing is None:
             raise InputError(
                 f"{np.count_nonzero(unknown)} of {len(table)} rows of {side} have no usable "
-                f"{column!r}: say by missing whether to 'accept' or 'reject' them"
+                f"{column!r}: say by missing (--missing-redshift) whether to 'accept' or "
+                "'reject' them"
             )
         if missing == "reject":
             objects.set_aside(values.reason)
@@ -239,13 +269,13 @@ def _add_columns(result, objects, rows, partner, separation, redshift, cosmology
     good = np.isfinite(at)
     length[rows[good]] = separation[good] * kpc_per_arcsec(at[good], cosmology)
     added = (
-        (f"known_in_{name}", known, f"whether {name} has an object within the radius"),
-        (f"{name}_id", ids.astype(str), f"nearest object of {name} within the radius"),
-        (f"{name}_separation", angle * u.arcsec, "angle to it"),
-        (f"{name}_separation_kpc", length * u.kpc, "distance to it, at its redshift"),
-        (f"{name}_redshift", known_redshift, "its redshift"),
+        (known, f"whether {name} has an object within the radius"),
+        (ids.astype(str), f"nearest object of {name} within the radius"),
+        (angle * u.arcsec, "angle to it"),
+        (length * u.kpc, "distance to it, at its redshift"),
+        (known_redshift, "its redshift"),
     )
-    for column, values, description in added:
+    for column, (values, description) in zip(_names_of(name), added, strict=True):
         result[column] = values
         result[column].info.description = description
 
@@ -255,13 +285,11 @@ def _ids(objects):
     column = "id" if "id" in table.colnames else guess_column(table, "id", side=objects.name)
     if column is None:
         return np.arange(len(table)).astype(str).astype(object)
-    values = table[column]
-    values = values.filled("") if isinstance(values, MaskedColumn) and _is_text(values) else values
-    return np.asarray([str(value).strip() for value in values], dtype=object)
-
-
-def _is_text(column):
-    return column.dtype.kind in "OSU"
+    values, masked = unmasked(table[column])
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    ids = np.array([str(value).strip() for value in values], dtype=object)
+    return np.where(masked, "", ids)
 
 
 def _add_verdict(result, names, known, positions):

@@ -41,6 +41,10 @@ __all__ = ["crossmatch"]
 )
 @click.option("--left-redshift", metavar="COLUMN", help="Redshift of LEFT, for --max-dz.")
 @click.option("--right-redshift", metavar="COLUMN", help="Redshift of RIGHT, for --max-dz.")
+@click.option("--left-redshift-error", metavar="COLUMN", help="Its standard error, for --dz sigma.")
+@click.option(
+    "--right-redshift-error", metavar="COLUMN", help="Its standard error, for --dz sigma."
+)
 @click.option(
     "--missing-redshift",
     type=click.Choice(["reject", "accept"]),
@@ -187,11 +191,7 @@ def _show_match(report):
     shares = (f"{_share(record[side])} of {side}" for side in ("left", "right"))
     click.echo(f"{record['pairs']} pairs: {', '.join(shares)}")
     if "chance" in record:
-        chance = record["chance"]
-        click.echo(
-            f"by chance {chance['matches']:.1f} ({chance['low']:.1f} to {chance['high']:.1f} at "
-            f"95 %, {chance['trials']} shifts)"
-        )
+        click.echo(_chance_line(record["chance"]))
     if report.written is not None:
         click.echo(f"wrote {report.written}: {len(report.table)} rows")
 
@@ -205,6 +205,18 @@ def _side_line(side, path, record):
     for reason, count in record["set_aside"].items():
         line += f"\n  {count} rows set aside: {reason}"
     return line
+
+
+def _chance_line(chance):
+    if "matches" not in chance:
+        return (
+            f"by chance: not known, as only {100 * chance['share']:.0f} % of the rows stay in the "
+            f"field when shifted by {chance['shift']}"
+        )
+    return (
+        f"by chance {chance['matches']:.1f} ({chance['low']:.1f} to {chance['high']:.1f} at "
+        f"95 %, {chance['trials']} shifts)"
+    )
 
 
 def _share(record):

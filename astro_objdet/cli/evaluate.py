@@ -4,7 +4,7 @@ import json
 
 import click
 
-from astro_objdet.cli.messages import spoken_warnings, table_lines
+from astro_objdet.cli.messages import spoken_warnings
 from astro_objdet.cli.options import (
     NAMES,
     NUMBER_OR_NAME,
@@ -138,71 +138,9 @@ def evaluate(found, truth, output, ranges, coco, coco_box, as_json, quiet, **opt
 
 
 def _show(report):
-    """Print the counts at each threshold, then what else is known at one of them."""
-    evaluation = report.evaluation
-    for line in _what_was_read(evaluation.meta):
-        click.echo(line)
-    interval = f"({100 * evaluation.meta['confidence']:g} %)"
-    header = ("threshold", "true", "false", "missed", "purity", interval)
-    header += ("completeness", interval, "F1", "")
-    rows = [
-        (
-            f"{row['threshold']:g}",
-            row["tp"],
-            row["fp"],
-            row["fn"],
-            *_share(row, "purity"),
-            *_share(row, "completeness"),
-            f"{row['f1']:.4f}",
-            "best" if row.index == evaluation.best and row["f1"] > 0 else "",
-        )
-        for row in evaluation.thresholds
-    ]
-    for line in table_lines(header, rows):
-        click.echo(line)
-    for line in _at_threshold(report):
-        click.echo(line)
+    """Print what the evaluation found, and what was written."""
+    click.echo(report.evaluation.summary(report.threshold))
     for note in report.notes:
         click.echo(f"note: {note}")
     for path in report.written:
         click.echo(f"wrote {path}")
-
-
-def _what_was_read(meta):
-    for side in ("found", "truth"):
-        columns = meta["columns"][side]
-        named = [f"position {', '.join(columns['position'])} ({columns['frame']})"]
-        kinds = ("score", "redshift", "richness", "magnitude")
-        named += [f"{kind} {columns[kind]}" for kind in kinds if columns.get(kind)]
-        yield f"{side}: {meta['rows'][side]} rows, {', '.join(named)}"
-        if side == "found" and columns.get("score") is None:
-            yield "  no column of scores is known: all detections count alike"
-        for reason, count in meta["not_counted"][side].items():
-            yield f"  {count} rows not counted: {reason}"
-    yield f"matched within {meta['radius']}, {meta['rule']}"
-
-
-def _share(row, name):
-    return f"{row[name]:.4f}", f"({row[f'{name}_low']:.3f}-{row[f'{name}_high']:.3f})"
-
-
-def _at_threshold(report):
-    evaluation, centre = report.evaluation, report.centre
-    yield f"average precision {evaluation.average_precision:.4f}"
-    if evaluation.coco is not None:
-        known = {**evaluation.coco, "F1": evaluation.f1_coco}
-        yield "COCO: " + ", ".join(f"{name} {value:.4f}" for name, value in known.items())
-    if evaluation.area is not None:
-        rate = evaluation.at(report.threshold)["false_per_deg2"].value
-        yield f"area {evaluation.area.value:.4g} deg2, {rate:.3g} false per deg2"
-    yield f"at the threshold {report.threshold:g}:"
-    if centre["n"]:
-        length = f"{centre['rms_kpc']:.2f} kpc, " if centre["rms_kpc"] == centre["rms_kpc"] else ""
-        yield f"  centre error {length}{centre['rms_arcsec']:.2f} arcsec (rms of {centre['n']})"
-    for test in report.ks:
-        if test["n_recovered"]:
-            verdict = "differs" if test["differs"] else "no difference"
-            yield (
-                f"  {test['property']}: KS {test['statistic']:.4f}, "
-                f"critical {test['critical']:.4f}, {verdict}"
-            )

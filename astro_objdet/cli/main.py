@@ -5,6 +5,7 @@ their bodies, so that ``--help`` and shell completion stay fast.
 """
 
 import errno
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -40,12 +41,20 @@ class LazyGroup(click.Group):
             return None
         return getattr(import_module(f".{cmd_name}", __package__), cmd_name)
 
+    def _in_words_of_the_command(self, ctx, text):
+        """The library names its parameters: turn ``max_dz`` into ``--max-dz``."""
+        command = self.get_command(ctx, ctx.invoked_subcommand)
+        for option in command.params if command else ():
+            if "_" in option.name and isinstance(option, click.Option):
+                text = re.sub(rf"(?<![\w.-]){option.name}(?!\w)", option.opts[-1], text)
+        return text
+
     def invoke(self, ctx):
         """Run a command; an error this package foresees ends as one line."""
         try:
             return super().invoke(ctx)
         except AstroObjdetError as error:
-            complain(error)
+            complain(self._in_words_of_the_command(ctx, str(error)))
             ctx.exit(error.exit_code)
         except MemoryError:
             complain("memory ran out; try a smaller --batch-size or fewer --workers")

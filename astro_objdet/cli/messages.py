@@ -6,6 +6,8 @@ import warnings
 
 import click
 
+from astro_objdet.textlines import table_lines
+
 __all__ = ["complain", "progress_bar", "spoken_warnings", "table_lines"]
 
 
@@ -64,13 +66,3 @@ def progress_bar(*, quiet=False):
             bar.update(task, description=label, completed=done, total=total)
 
         yield advance
-
-
-def table_lines(header, rows):
-    """Lines of a plain table: first column to the left, the others to the right."""
-    cells = [list(header), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    for row in cells:
-        first = row[0].ljust(widths[0])
-        rest = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)][1:]
-        yield "  ".join([first, *rest]).rstrip()

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from astro_objdet.cli.messages import table_lines
+from astro_objdet.cli.messages import spoken_warnings, table_lines
 from astro_objdet.cli.options import json_option, overwrite_option
 
 __all__ = ["weights"]
@@ -131,9 +131,10 @@ def calibrate(name, table, output, sky, overwrite):
     Example:
       astro-objdet weights calibrate deepcee evaluation/detections.ecsv -o mine.safetensors
     """
-    from astro_objdet.engine.weights import calibrate_weights
+    with spoken_warnings():
+        from astro_objdet.engine.weights import calibrate_weights
 
-    calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
+        calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
     for line in _card_lines({"calibration": _calibration_entries(calibration.to_dict())}):
         click.echo(line)
     click.echo(f"wrote {output}, sha256 {digest}")

@@ -7,6 +7,7 @@ code; `astro_objdet.engine.convert` turns one into safetensors with ``weights_on
 import hashlib
 import json
 import struct
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
@@ -269,6 +270,11 @@ def calibrate_weights(name, table, out, *, sky=None, overwrite=False):
         weights as its origin.
     ModelError
         When the weights are missing or damaged.
+
+    Warns
+    -----
+    UserWarning
+        Where the table names neither.
     """
     from astro_objdet.catalogs.calibration import Calibration
     from astro_objdet.catalogs.tables.files import read_table
@@ -283,7 +289,7 @@ def calibrate_weights(name, table, out, *, sky=None, overwrite=False):
         calibration = Calibration.from_table(found, provenance=provenance)
     except InputError as error:
         raise InputError(str(error), path=table) from None
-    _check_origin(found.meta, table, recipe, digest, card.get("calibration", {}))
+    _check_origin(found.meta, table, recipe, digest, card.get("calibration"))
     card = {**card, "calibration": calibration.to_dict()}
     return calibration, save_weights(state, out, card, overwrite=overwrite)
 
@@ -295,10 +301,17 @@ def _check_origin(meta, path, recipe, digest, earlier):
             f"its detections are of the recipe {meta['recipe']!r}, the weights of {recipe!r}",
             path=path,
         )
-    # weights that are calibrated again have the tensors of those they were copied from
-    known = (None, digest, earlier.get("weights_sha256"))
     made_by = meta.get("weights")
     made_by = made_by.get("sha256") if isinstance(made_by, dict) else None
+    if meta.get("recipe") is None and made_by is None:
+        warnings.warn(
+            f"{path}: names neither a recipe nor weights, so that it could not be checked that "
+            "these weights made its detections",
+            UserWarning,
+            stacklevel=3,
+        )
+    # weights that are calibrated again have the tensors of those they were copied from
+    known = (None, digest, earlier.get("weights_sha256") if isinstance(earlier, dict) else None)
     if made_by not in known:
         raise InputError(
             f"its detections were made by weights of sha256 {made_by}, these are {digest}",

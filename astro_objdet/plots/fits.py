@@ -18,6 +18,9 @@ from astro_objdet.plots.canvas import (
 __all__ = ["reliability_diagram", "selection_map"]
 
 _STEPS = 200
+# Below this chance of counts as far from the fit, it is said to be poor.
+_POOR = 0.01
+_ASIDE = {"color": MUTED, "fontsize": 9}
 # Completeness that is outlined on the map, and marked at its bar alike.
 _LEVELS = {0.5: "solid", 0.8: "dashed", 0.9: "dotted"}
 
@@ -25,7 +28,8 @@ _LEVELS = {0.5: "solid", 0.8: "dashed", 0.9: "dotted"}
 def selection_map(selection, path=None, *, ax=None, title=None, overwrite=False):
     """Completeness as fitted: a map over two properties, or a line with its band over one.
 
-    The counts of each bin (recovered / all) are written over the map, where there is room;
+    The counts of each bin (recovered / all) are written over the map, where there is room, and
+    bins without objects are grey;
     over one property they are points with their intervals. Lines follow a completeness of
     0.5, 0.8 and 0.9.
 
@@ -56,6 +60,9 @@ def selection_map(selection, path=None, *, ax=None, title=None, overwrite=False)
         ax.set_title(title or "")
         draw = _draw_map if len(selection.properties) == 2 else _draw_line
         draw(ax, selection)
+        p_value = selection.goodness.get("p_value")
+        if p_value is not None and p_value < _POOR:
+            ax.set_title(f"the fit misses the counts (p = {p_value:.2g})", loc="right", **_ASIDE)
     return ax.figure
 
 
@@ -104,6 +111,8 @@ def _draw_map(ax, selection):
     first, second = selection.properties
     x, y = _grid(selection, first), _grid(selection, second)
     value = selection.completeness(**{first: x[None, :], second: y[:, None]}).value
+    value = np.where(_with_objects(selection, x, y), value, np.nan)
+    ax.set_facecolor("0.85")
     shown = ax.pcolormesh(x, y, value, vmin=0, vmax=1, cmap="cividis", rasterized=True)
     bar = ax.figure.colorbar(shown, ax=ax, label="Completeness")
     bar.set_ticks([0, 0.2, 0.4, *_LEVELS, 1])
@@ -117,6 +126,18 @@ def _draw_map(ax, selection):
             log_ticks(axis)
     ax.set(xlim=selection.ranges[first], ylim=selection.ranges[second])
     _write_counts(ax, selection)
+
+
+def _with_objects(selection, x, y):
+    """Where on the grid of two properties there are bins with objects, shape (y, x)."""
+    first, second = selection.properties
+    there = np.zeros((len(y), len(x)), bool)
+    table = selection.table[np.asarray(selection.table["n"]) > 0]
+    edges = [column(table, f"{name}_{end}") for name in (first, second) for end in ("low", "high")]
+    for left, right, low, high in zip(*edges, strict=True):
+        columns, rows = (x >= left) & (x <= right), (y >= low) & (y <= high)
+        there |= rows[:, None] & columns[None, :]
+    return there
 
 
 def _write_counts(ax, selection):

@@ -9,7 +9,7 @@ from astropy.table import MaskedColumn, QTable, Table
 
 from astro_objdet.catalogs.calibration import Calibration
 from astro_objdet.catalogs.evaluation import evaluate
-from astro_objdet.catalogs.fitting import isotonic
+from astro_objdet.catalogs.fitting import isotonic, reliability
 from astro_objdet.errors import InputError
 
 
@@ -139,10 +139,18 @@ def test_one_group_cannot_be_held_out():
     assert Calibration.fit(*sample(100), groups=np.zeros(100)).quality == {}
 
 
+def test_scores_beyond_0_to_1_are_not_compared():
+    score, true = sample(500)
+    quality = Calibration.fit(10 * score - 5, true).quality
+    expected = Calibration.fit(score, true).quality
+    assert set(quality) == {"folds", "groups", "brier_probability", "ece_probability"}
+    assert quality["brier_probability"] == pytest.approx(expected["brier_probability"])
+
+
 def test_calibration_error_by_hand():
     probability = np.array([0.05, 0.05, 0.95, 0.95])
     true = np.array([False, True, True, True])
-    error = isotonic.calibration_error(probability, true, np.ones(4))
+    error = reliability.calibration_error(probability, true, np.ones(4))
     assert error == pytest.approx((2 * abs(0.05 - 0.5) + 2 * abs(0.95 - 1)) / 4)
 
 
@@ -213,6 +221,9 @@ def test_dict_goes_through_json():
         ({"probabilities": [0.1, 1.5]}, "from 0 to 1"),
         ({"probabilities": ["a", "b"]}, "a calibration must hold numbers"),
         ({"lowest_score": float("nan")}, "must be finite"),
+        ({"n": "x"}, "n and true of a calibration must be whole numbers.*, got 'x' and 20"),
+        ({"true": 51}, "with true ≤ n, got 50 and 51"),
+        ({"quality": [1]}, r"quality of a calibration must be a dict, got \[1\]"),
     ],
 )
 def test_damaged_dicts(change, message):
@@ -241,6 +252,11 @@ def test_missing_entries_and_other_things():
         ((["a", "b"], [True, False]), {}, "score must hold numbers, got <U1"),
         (([0.1, 0.2], [1, 0]), {"weights": [1, 0]}, "weights must be finite numbers above 0"),
         (([0.1] * 20, [1, 0] * 10), {"groups": [1]}, r"groups must have length 20"),
+        (
+            ([0.1] * 30, MaskedColumn([1, 0] * 15, mask=[True] + [False] * 29)),
+            {},
+            "true must be known of each detection, got 1 masked values",
+        ),
     ],
 )
 def test_bad_parameters_of_fit(arguments, options, message):
@@ -252,8 +268,11 @@ def test_bad_parameters_of_the_rest():
     calibration = Calibration.fit(*sample(100))
     with pytest.raises(InputError, match="bins must be an integer above 0 or ascending edges"):
         calibration.reliability([0.5], [True], bins=0)
-    with pytest.raises(InputError, match="confidence must be a number from 0 to 1, got 2"):
-        calibration.reliability([0.5], [True], confidence=2)
+    for confidence in (0, 1, 2, "0.9"):
+        with pytest.raises(InputError, match="confidence must be between 0 and 1, got"):
+            calibration.reliability([0.5], [True], confidence=confidence)
+    with pytest.raises(InputError, match="table must be an astropy Table, got dict"):
+        Calibration.from_table({"score": [0.5]})
     with pytest.raises(InputError, match="folds must be an integer from 2, got 1"):
         Calibration.cross_validate([0.5, 0.6], [True, False], folds=1)
 
@@ -294,6 +313,14 @@ def test_from_table_uses_fields_weights_and_masks():
     assert calibration.provenance["weighted"]
     table.remove_columns(["ra", "dec", "field"])
     assert Calibration.from_table(table).quality["groups"] == 179
+
+
+def test_from_table_takes_what_a_text_file_makes_of_true_and_false():
+    score, true = sample(200)
+    hidden = MaskedColumn(true, mask=np.arange(200) < 10)
+    for status, n in ((true, 200), (np.where(true, "True", "False"), 200), (hidden, 190)):
+        calibration = Calibration.from_table(QTable({"score": score, "status": status}))
+        assert (calibration.n, calibration.true) == (n, true[200 - n :].sum())
 
 
 def test_tables_that_do_not_say_what_is_true():

@@ -211,6 +211,53 @@ def test_each_field_has_the_truth_in_it(make_wcs):
     assert (result.at(0)["tp"], result.at(0)["fp"]) == (4, 2)
 
 
+def in_fields(found_fields=None, truth_fields=None):
+    """The same two boxes in both tables, in images of these names."""
+    boxes = dict(
+        zip(
+            ("x_min", "y_min", "x_max", "y_max"), np.transpose([square(0), square(50)]), strict=True
+        )
+    )
+    tables = [Table({"ra": [1.0, 1.1], "dec": [0.0, 0.0], **boxes}) for _ in range(2)]
+    tables[0]["score"] = [0.9, 0.8]
+    for table, fields in zip(tables, (found_fields, truth_fields), strict=True):
+        if fields:
+            table["field"] = list(fields)
+    return tables
+
+
+def test_fields_of_both_tables_correspond():
+    for fields in (None, "ab"):
+        result = evaluate(*in_fields(fields, fields), 1 * u.arcsec, coco=True)
+        assert result.coco["AP"] == pytest.approx(1)
+    found, truth = in_fields("ab", "bc")
+    assert evaluate(found, truth, 1 * u.arcsec, coco=True).coco["AP"] == 0
+    assert np.isnan(evaluate(found, truth[:0], 1 * u.arcsec, coco=True).coco["AP"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (("ab", None), "the found table has a column 'field' and the truth table has none"),
+        ((None, "ab"), "the truth table has a column 'field' and the found table has none"),
+        (("ab", "cd"), "'field' of found and truth must have names in common, got a, .* and c"),
+    ],
+)
+def test_fields_that_do_not_correspond(fields, message):
+    found, truth = in_fields(*fields)
+    with pytest.raises(InputError, match=message):
+        evaluate(found, truth, 1 * u.arcsec, coco=True)
+
+
+def test_fields_that_have_no_footprint(make_wcs):
+    found, truth = in_fields("ab")
+    found["width"] = found["height"] = 10 * u.arcsec
+    frame = {"footprint_deg": corners(make_wcs(ra=1.0, dec=0.0, scale=20))}
+    found.meta["fields"] = {"one": frame, "two": frame}
+    with pytest.raises(InputError, match=r"must name fields of found.meta.*'one'; got 'a'"):
+        evaluate(found, truth["ra", "dec"], 1 * u.arcsec, coco=5 * u.arcsec)
+
+
 def test_boxes_need_images_or_a_small_field():
     found = Table({"ra": [1.0, 90], "dec": [0.0, 0], "score": [0.5, 0.5]})
     found["width"] = found["height"] = 10 * u.arcsec

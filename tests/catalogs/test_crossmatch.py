@@ -300,6 +300,110 @@ def test_chance_matches_are_those_of_unrelated_skies():
     assert chance["low"] < chance["matches"] < chance["high"]
 
 
+@pytest.mark.parametrize(("radius", "known"), [("100 kpc", True), ("1 Mpc", False)])
+def test_chance_in_a_field_as_small_as_the_radius(radius, known):
+    # 13 arcmin, as an image has; 100 kpc at z = 0.1 are 0.9 arcmin, 1 Mpc 9 arcmin.
+    rng = np.random.default_rng(5)
+    left, right = (
+        table(150 + rng.uniform(-6.5, 6.5, 60) / 60, rng.uniform(-6.5, 6.5, 60) / 60)
+        for _ in range(2)
+    )
+    matched = crossmatch(left, right, radius, redshift=0.1, chance=8)
+    chance = matched.meta["crossmatch"]["chance"]
+    # All of them are chance.
+    assert ("matches" in chance) == known
+    if known:
+        assert chance["matches"] == pytest.approx(len(matched), rel=0.35)
+    else:
+        assert chance["share"] < 0.8
+
+
+def test_names_of_one_table_may_differ_in_case(left, right):
+    left["B"], left["b"] = 1.0, 2.0
+    matched = crossmatch(left, right, "10 arcsec")
+    assert {"B", "b"} <= set(matched.colnames)
+    right["b"] = 3.0
+    matched = crossmatch(left, right, "10 arcsec")
+    assert {"B_1", "b_1", "b_2"} <= set(matched.colnames)
+    left["name_2"] = "x"
+    with pytest.raises(InputError, match="'name' becomes 'name_2', which is there already"):
+        crossmatch(left, right, "10 arcsec")
+
+
+def test_quantities_of_integers_and_magnitudes_in_an_outer_join(left, right):
+    right = QTable(right)
+    right["counts"] = u.Quantity([1, 2, 3, 4], u.ct, dtype=int)
+    right["mag"] = [20.0, 21.0, 22.0, 23.0] * u.ABmag
+    matched = crossmatch(left, right, "10 arcsec", join="all1")
+    assert np.isnan(matched["counts"].value).tolist() == [False, False, False, True]
+    assert np.isnan(matched["mag"].value).tolist() == [False, False, False, True]
+    assert matched["mag"].unit == u.ABmag
+
+
+def test_a_column_of_coordinates_by_its_name(left, right):
+    left = QTable(left)
+    left["here"] = SkyCoord(left["ra"], left["dec"], unit="deg")
+    left["there"] = SkyCoord(left["ra"] + 20, left["dec"], unit="deg")
+    with pytest.raises(InputError, match="positions could be here or there"):
+        crossmatch(left, right, "10 arcsec")
+    assert len(crossmatch(left, right, "10 arcsec", left_columns="here")) == 3
+    assert len(crossmatch(left, right, "10 arcsec", left_columns=("there",))) == 0
+    with pytest.raises(InputError, match="left_columns must be two names"):
+        crossmatch(left, right, "10 arcsec", left_columns=("a", "b", "c"))
+    with pytest.raises(InputError, match="left_columns must be two names"):
+        crossmatch(left, right, "10 arcsec", left_columns=3)
+    with pytest.raises(InputError, match="'ra' is no column of coordinates; .* latitude"):
+        crossmatch(left, right, "10 arcsec", left_columns="ra")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dz": "relative"},
+        {"missing_redshift": "accept"},
+        {"left_redshift": "z"},
+        {"right_redshift_error": "z"},
+    ],
+)
+def test_what_only_max_dz_uses_is_refused_without_it(left, right, options):
+    with pytest.raises(InputError, match="give max_dz too"):
+        crossmatch(left, right, "10 arcsec", **options)
+
+
+def test_errors_below_zero_are_none(left, right):
+    left["z_err"], right["z_err"] = [-1.0, 0.01, 0.0, 0.01], 0.0
+    with pytest.raises(InputError, match="1 of 4 rows of the left table have no usable 'z_err'"):
+        crossmatch(left, right, "10 arcsec", max_dz=3, dz="sigma")
+    options = {"max_dz": 3, "dz": "sigma", "missing_redshift": "reject"}
+    # c and C have the same redshift and errors of 0.
+    assert names(crossmatch(left, right, "10 arcsec", **options)) == [("c", "C")]
+
+
+def test_the_error_is_that_of_the_redshift(left, right):
+    left.rename_column("z", "zspec")
+    left["redshift"], left["redshift_err"], left["sigma_zspec"] = 0.1, 9.0, 0.01
+    right["z_err"] = 0.01
+    options = {"max_dz": 3, "dz": "sigma", "left_redshift": "zspec"}
+    record = crossmatch(left, right, "10 arcsec", **options).meta["crossmatch"]
+    assert record["left"]["redshift_error"] == "sigma_zspec"
+
+
+def test_a_velocity_is_no_redshift(left, right):
+    right["z"].unit = "km/s"
+    with pytest.raises(InputError, match="column 'z' must hold redshifts.*got km / s"):
+        crossmatch(left, right, "100 kpc", redshift="right.z")
+
+
+def test_an_angle_of_one_table_and_a_redshift_of_the_other(left, right):
+    left["psf_fwhm"] = 10 * u.arcsec
+    matched = crossmatch(left, right, "psf_fwhm", redshift="right.z")
+    expected = matched["separation"].value * kpc_per_arcsec(np.asarray(matched["z_2"]))
+    np.testing.assert_allclose(matched["separation_kpc"].value, expected)
+    left["r200"] = 1 * u.Mpc
+    with pytest.raises(InputError, match="a length and its redshift must be of one row"):
+        crossmatch(left, right, "r200", redshift="right.z")
+
+
 def test_names_that_clash_whatever_their_case(left, right):
     right.rename_column("ra", "RA")
     right.rename_column("dec", "DEC")
@@ -314,21 +418,26 @@ def test_names_that_clash_whatever_their_case(left, right):
     [
         ("100 kpc", {}, "which needs a redshift: give redshift"),
         ("30 Jy", {}, "radius must be an angle or a length, got unit 'Jy'"),
-        ("1 R200", {}, "radius: neither table has a column 'R200'; left has ra, dec"),
-        ("100 kpc", {"redshift": "zz"}, "redshift: neither table has a column 'zz'"),
+        ("1 R200", {}, "radius: 'R200' is no unit and no column of either table; left has ra, dec"),
+        ("100 kpc", {"redshift": "zz"}, "redshift: 'zz' is no column of either table"),
         ("100 kpc", {"redshift": "z"}, "both tables have a column 'z'; write left.z or right.z"),
         ("100 kpc", {"redshift": -1}, "redshift must be a finite number above 0, got -1"),
         ("score", {}, "column 'score' of the left table has no unit"),
         ("9 arcsec", {"find": "closest"}, "find must be one of 'all', 'best'"),
         ("9 arcsec", {"join": "left"}, "join must be one of"),
         ("9 arcsec", {"best_by": "name"}, "name"),
-        ("9 arcsec", {"best_by": "flux"}, "best_by: neither table has a column 'flux'"),
+        ("9 arcsec", {"best_by": "flux"}, "best_by: 'flux' is no column of either table"),
         ("9 arcsec", {"chance": -1}, "chance must be an integer not below 0"),
         ("9 arcsec", {"suffixes": ("_1", "_1")}, "suffixes must be two different"),
         ("9 arcsec", {"max_dz": 0.1, "dz": "percent"}, "dz must be one of"),
         ("9 arcsec", {"max_dz": -0.1}, "max_dz must be a finite number above 0"),
         ("9 arcsec", {"max_dz": 0.1, "left_redshift": "zz"}, "zz"),
-        ("9 arcsec", {"max_dz": 3, "dz": "sigma"}, "redshift_error"),
+        ("9 arcsec", {"max_dz": 3, "dz": "sigma"}, "name the column by left_redshift_error"),
+        ("nan arcsec", {}, "radius must be a finite number above 0, got nan"),
+        ("200 deg", {}, "radius must be at most 180 deg"),
+        ("score", {"radius_unit": "foo"}, "radius_unit must be an angle or a length"),
+        ("9 arcsec", {"suffixes": None}, "suffixes must be two different texts"),
+        ("9 arcsec", {"best_by": None}, "best_by must be"),
         ("9 arcsec", {"left_columns": ("x", "y")}, "x"),
         ("9 arcsec", {"left_frame": "nowhere"}, "frame"),
     ],

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -12,12 +11,13 @@ from astropy.io.votable import parse_single_table
 from astropy.table import MaskedColumn, QTable, Table, vstack
 from astropy.time import Time
 from astropy.utils import minversion
+from astropy.utils.masked import Masked
 from sky_wcs import tan_wcs
 
 from astro_objdet.catalogs import Detections
 from astro_objdet.errors import InputError, OutputExistsError
 
-SUFFIXES = ["ecsv", "csv", "fits", "fits.gz", "vot", "xml", "parquet"]
+SUFFIXES = ["ecsv", "ecsv.gz", "csv", "fits", "fits.gz", "vot", "xml", "parquet"]
 LABELS = [
     "cluster",
     "",
@@ -69,7 +69,7 @@ def assert_equal(one, two):
         else:
             assert left.dtype == right.dtype, name
             np.testing.assert_array_equal(left, right, err_msg=name)
-        if isinstance(left, MaskedColumn):
+        if hasattr(left, "mask"):
             np.testing.assert_array_equal(left.mask, right.mask)
 
 
@@ -169,6 +169,25 @@ def test_further_columns_read_back_equal(found, tmp_path, suffix):
     found["z"] = MaskedColumn([0.1, 0.2, np.nan, 0.4, 0.5], mask=mask)
     found["number"] = MaskedColumn([1, 2, 3, 4, 5], mask=mask, description="or none")
     found["name"] = MaskedColumn(["", "b", "", "d", "e"], mask=mask)
+    found["error"] = Masked([1, np.nan, 3, 4, 5] * u.Jy, mask=mask)
+    found.write(tmp_path / f"a.{suffix}")
+    assert_equal(Detections.read(tmp_path / f"a.{suffix}"), found)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_missing_values_in_any_column_read_back_equal(found, tmp_path, suffix):
+    found["ra"] = Masked(found["ra"], mask=[True, False, False, False, False])
+    found["label"] = MaskedColumn(found["label"], mask=[False, False, True, False, False])
+    found["score"] = MaskedColumn(found["score"], mask=[True] * 5)
+    found.write(tmp_path / f"a.{suffix}")
+    assert_equal(Detections.read(tmp_path / f"a.{suffix}"), found)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != "csv"])
+def test_columns_of_several_values_read_back_equal(found, tmp_path, suffix):
+    found["cutout"] = np.append(np.arange(29.0), np.nan).reshape(5, 2, 3) * u.nJy
+    mask = np.arange(10).reshape(5, 2) % 3 == 0
+    found["z"] = MaskedColumn(np.append(np.arange(9.0), np.nan).reshape(5, 2), mask=mask)
     found.write(tmp_path / f"a.{suffix}")
     assert_equal(Detections.read(tmp_path / f"a.{suffix}"), found)
 
@@ -247,8 +266,10 @@ def test_what_cannot_be_written_leaves_nothing(found, tmp_path):
         found.write(tmp_path / "a.fits")
     found.meta = {}
     found["cutout"] = np.zeros((5, 3))
-    with pytest.raises(InputError, match=r"column 'cutout' must .* shape \(5, 3\)"):
-        found.write(tmp_path / "a.ecsv")
+    with pytest.raises(InputError, match=r"a\.csv: .*one value a cell, and cutout more"):
+        found.write(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"leave \.gz out of the name"):
+        found.write(tmp_path / "a.parquet.gz")
     assert not list(tmp_path.iterdir())
 
 
@@ -274,7 +295,7 @@ def test_other_content_is_refused(tmp_path, name, content):
         Detections.read(tmp_path / name)
 
 
-@pytest.mark.parametrize("suffix", ["ecsv", "csv", "fits", "vot", "parquet"])
+@pytest.mark.parametrize("suffix", ["ecsv", "csv", "fits", "vot", "parquet", "ecsv.gz", "fits.gz"])
 def test_truncated_file_is_refused(found, tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     found.write(path)
@@ -303,6 +324,12 @@ def test_csv_from_a_spreadsheet_gets_units(found, tmp_path):
     back = Detections.read(tmp_path / "a.csv")
     assert back["width"].unit == u.arcsec
     np.testing.assert_allclose(back.boxes, found.boxes[[0, 2]])
+    for values in (["a", "b"], [[1, 2], [3, 4]]):
+        other = plain.copy()
+        other["score"] = values
+        other.write(tmp_path / "a.fits", overwrite=True)
+        with pytest.raises(InputError, match="column score must hold one number a row, got"):
+            Detections.read(tmp_path / "a.fits")
     plain["ra"].unit = "Jy"
     plain.write(tmp_path / "b.fits")
     with pytest.raises(InputError, match="column ra must be in deg, got Jy"):
@@ -310,7 +337,7 @@ def test_csv_from_a_spreadsheet_gets_units(found, tmp_path):
 
 
 def test_a_column_added_by_another_program(found, tmp_path):
-    found["z"] = MaskedColumn([0.1, 0.2, 0.3, 0.4, 0.5], mask=[1, 0, 0, 0, 0])
+    found["z"] = MaskedColumn([0.1, 0.2, np.nan, 0.4, 0.5], mask=[1, 0, 0, 0, 0])
     found.write(tmp_path / "a.fits")
     with fits.open(tmp_path / "a.fits") as hdus:
         columns = [c for c in hdus[1].columns if c.name != "z.mask"]
@@ -323,7 +350,41 @@ def test_a_column_added_by_another_program(found, tmp_path):
     np.testing.assert_array_equal(back.boxes, found.boxes)
 
 
-def test_parquet_without_pyarrow(found, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match="need pyarrow"):
-        found.write(tmp_path / "a.parquet")
+@pytest.mark.parametrize("suffix", ["ecsv", "fits"])
+def test_written_again_by_astropy(tmp_path, suffix):
+    """Astropy takes NaN and empty texts for missing values; detections have them."""
+    found = Detections.from_boxes([[0, 0, 1, 1], [0, 0, 2, 2]], [np.nan, 1], ["", "a"])
+    QTable(found).write(tmp_path / f"a.{suffix}")
+    assert_equal(Detections.read(tmp_path / f"a.{suffix}"), found)
+
+
+def test_one_of_several_tables(found, tmp_path):
+    found.meta = {}
+    found.write(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits", mode="append") as hdus:
+        hdus.append(fits.table_to_hdu(Table({"a": [1]}), name="OTHER"))
+    with pytest.warns(UserWarning, match="the first is read, hdu= chooses"):
+        assert_equal(Detections.read(tmp_path / "a.fits"), found)
+    assert_equal(Detections.read(tmp_path / "a.fits", hdu=1), found)
+    with pytest.raises(InputError, match=r"a\.fits: .*it has a$"):
+        Detections.read(tmp_path / "a.fits", hdu="OTHER")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "line", "instead"),
+    [
+        ("ecsv", b"# masked: []\n", b""),
+        ("csv", b"# masked: []\n", b""),
+        ("fits", b"COMMENT masked: []".ljust(80), b" " * 80),
+        ("vot", rb"masked: []\n", b""),
+    ],
+)
+def test_files_of_older_versions(found, tmp_path, suffix, line, instead):
+    """Their headers do not say which columns have missing values; all masks are columns."""
+    found["name"] = MaskedColumn(["a", "", "b", "c", "d"], mask=[1, 0, 0, 0, 0])
+    found["flux"], found["note"] = [np.nan, 1, 2, 3, 4], ["", "a", "b", "c", "d"]
+    found.write(tmp_path / f"a.{suffix}")
+    content = (tmp_path / f"a.{suffix}").read_bytes()
+    assert content.count(line) == 1
+    (tmp_path / f"a.{suffix}").write_bytes(content.replace(line, instead))
+    assert_equal(Detections.read(tmp_path / f"a.{suffix}"), found)

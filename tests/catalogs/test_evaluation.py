@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.coordinates import SkyCoord
-from astropy.table import MaskedColumn, Table
+from astropy.coordinates import SkyCoord, angular_separation
+from astropy.table import MaskedColumn, QTable, Table
 from mocpy import MOC
 
 from astro_objdet.catalogs.crossmatch import crossmatch
+from astro_objdet.catalogs.evaluating import tables
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.errors import InputError
 
@@ -320,11 +321,21 @@ def test_a_radius_of_a_column_of_truth(both):
         ({"redshift": "photoz"}, "photoz"),
         ({"radius": 3 * u.Jy}, "radius must be an angle or a length, got unit 'Jy'"),
         ({"score": "confidence"}, "confidence"),
+        ({"found": {"ra": 1}}, "found must be an astropy Table, got dict"),
+        ({"truth": [1]}, "truth must be an astropy Table, got list"),
+        ({"ranges": [("redshift", (0, 1))]}, "ranges must be a dict of .low, high. by column"),
+        ({"confidence": "0.9"}, "confidence must be between 0 and 1, got '0.9'"),
+        ({"found_columns": ("ra", "dec", "score")}, "found_columns must be two names"),
+        ({"truth_columns": "ra"}, "truth table: 'ra' is no column of coordinates"),
+        ({"ranges": {"radius": (0, 1)}}, "truth table: no column 'radius'"),
+        ({"ranges": {"kpc_per_arcsec": (0, 1)}}, "truth table: no column 'kpc_per_arcsec'"),
+        ({"ranges": {"field_x": (0, 1)}}, "truth table: no column 'field_x'"),
     ],
 )
 def test_bad_parameters_are_named(both, options, rule):
+    given = dict(zip(("found", "truth"), both, strict=True)) | options
     with pytest.raises(InputError, match=rule):
-        evaluate(*both, **options)
+        evaluate(**given)
 
 
 def test_a_length_needs_a_redshift(both):
@@ -347,6 +358,40 @@ def test_names_of_columns_and_frames(both):
     options |= {"truth_columns": ("u", "v"), "truth_frame": "galactic"}
     result = evaluate(named, other, **options)
     np.testing.assert_array_equal(result.thresholds["tp"], evaluate(found, truth).thresholds["tp"])
+
+
+def test_one_column_of_coordinates(both):
+    found, truth = both
+    moved = QTable({"pos": SkyCoord(found["ra"], found["dec"], unit="deg"), "ra": found["dec"]})
+    moved["score"] = found["score"]
+    expected = evaluate(found, truth).thresholds["tp"]
+    for columns in ("pos", ("pos",)):
+        result = evaluate(moved, truth, found_columns=columns)
+        np.testing.assert_array_equal(result.thresholds["tp"], expected)
+
+
+@pytest.mark.parametrize("find", ["score", "separation"])
+def test_separations_are_computed_once_for_all_thresholds(both, monkeypatch, find):
+    computed = []
+
+    def counting(*angles):
+        computed.append(len(angles[0]))
+        return angular_separation(*angles)
+
+    monkeypatch.setattr(tables, "angular_separation", counting)
+    found, truth = both
+    result = evaluate(found, truth, find=find)
+    assert len(computed) == (1 if find == "score" else 12)
+    # At each threshold they are those of its pairs.
+    angles = angles_of(found, truth)
+    for row, matched in zip(result.thresholds, map(result.matches.at, range(11)), strict=True):
+        numbers = np.flatnonzero(matched >= 0)
+        expected = angles[matched[numbers], numbers]
+        centre = result.centre_at(row["threshold"])
+        assert centre["n"] == len(numbers) == row["tp"]
+        if len(numbers):
+            assert centre["rms_arcsec"] == pytest.approx(np.sqrt(np.mean(expected**2)))
+            assert centre["median_arcsec"] == pytest.approx(np.median(expected))
 
 
 def test_real_clusters_as_the_crossmatch_has_them(sample_data):

@@ -136,7 +136,7 @@ def test_what_is_recorded(evaluated, both):
     assert plain["best_threshold"] == evaluated.best_threshold
     assert plain["area_deg2"] == pytest.approx(4, rel=0.01)
     summary = evaluated.summary()
-    for text in ("best", "per deg²", "KS redshift", "Centre error", "Average precision"):
+    for text in ("best", "false per deg2", "redshift: KS", "centre error", "average precision"):
         assert text in summary
 
 
@@ -151,6 +151,20 @@ def test_fields_and_origin_are_kept(both):
     assert "bands" not in result.detections.meta
 
 
+def test_the_summary_at_a_threshold(evaluated):
+    at_best, elsewhere = evaluated.summary(), evaluated.summary(0.8)
+    assert f"at the threshold {evaluated.best_threshold:g}:" in at_best.splitlines()
+    lines = elsewhere.splitlines()
+    number = lines.index("at the threshold 0.8:")
+    centre, ks = evaluated.centre_at(0.8), evaluated.ks_at(0.8)
+    assert f"(rms of {centre['n']})" in lines[number + 1]
+    assert f"redshift: KS {ks['statistic'][0]:.4f}" in lines[number + 2]
+    # Of a threshold that nothing passes there is nothing to say.
+    assert "at the threshold" not in evaluated.summary(1)
+
+
 def test_a_threshold_that_was_not_evaluated(evaluated):
+    with pytest.raises(InputError, match=r"threshold must be one of 0, .*; got 'best'"):
+        evaluated.at("best")
     with pytest.raises(InputError, match=r"threshold must be one of 0, 0\.1, .*; got 0\.55"):
         evaluated.at(0.55)

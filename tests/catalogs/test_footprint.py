@@ -6,8 +6,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from mocpy import MOC
 
-from astro_objdet.catalogs import footprint
-from astro_objdet.catalogs.evaluating import fieldpositions
+from astro_objdet.catalogs import fieldgeometry, footprint
 from astro_objdet.errors import InputError
 
 
@@ -72,11 +71,26 @@ def test_no_footprint_is_none():
 
 
 @pytest.mark.parametrize(
-    "bad", [[[1, 2]], "here", [[1, 2], [3, 4], [5, np.nan], [7, 8]], [[0, 1]] * 5]
+    "bad",
+    [
+        *([[1, 2]], "here", [[1, 2], [3, 4], [5, np.nan], [7, 8]], [[0, 1]] * 5),
+        [[1, 89], [2, 89], [2, 91], [1, 91]],
+    ],
 )
 def test_bad_footprints_are_named(bad):
     with pytest.raises(InputError, match=r"footprint of field 'a' must be four finite \[ra, dec\]"):
         footprint.footprint_moc({"fields": {"a": {"footprint_deg": bad}}})
+
+
+def test_corners_beyond_the_pole_are_named():
+    with pytest.raises(InputError, match=r"three or more .* with \|dec\| ≤ 90, got"):
+        footprint.footprint_moc([[[1, 89], [2, 89], [1, 91]]])
+
+
+@pytest.mark.parametrize("bad", [[1], "a", {"a": [1, 2]}])
+def test_fields_are_dicts(bad):
+    with pytest.raises(InputError, match=r"meta\['fields'\] must be a dict of fields by name"):
+        footprint.field_corners({"fields": bad})
 
 
 @pytest.mark.parametrize(("ra", "dec"), [(150, 2), (0, 30), (45, 90), (10, -90)])
@@ -138,23 +152,23 @@ def test_field_positions_are_those_of_the_pixels(make_wcs, ra, dec, flip):
         wcs.wcs.set()
     x, y = np.random.default_rng(2).uniform(-50, 150, (2, 50))
     sky = wcs.pixel_to_world(x, y)
-    at = fieldpositions.field_positions(corners_of(wcs, (120, 90)), sky.ra.deg, sky.dec.deg)
+    at = fieldgeometry.field_positions(corners_of(wcs, (120, 90)), sky.ra.deg, sky.dec.deg)
     np.testing.assert_allclose(at, [3 * (x - 44.5), 3 * (y - 59.5)], atol=1e-6)
 
 
 def test_positions_behind_the_field_are_nan(make_wcs):
-    x, y = fieldpositions.field_positions(square(make_wcs, 1, 150, 2), [330.0], [-2.0])
+    x, y = fieldgeometry.field_positions(square(make_wcs, 1, 150, 2), [330.0], [-2.0])
     assert np.isnan([x, y]).all()
 
 
 def test_the_field_of_each_position(make_wcs):
     fields = [square(make_wcs, 0.2, ra, 1, 0) for ra in (359.95, 0.05, 90)]
     ra, dec = np.array([359.9, 359.99, 0.02, 45, 90.09]), np.array([1, 1, 1.05, 1, 1.09])
-    field, x, y = fieldpositions.nearest_field(fields, ra, dec)
+    field, x, y = fieldgeometry.nearest_field(fields, ra, dec)
     assert field.tolist() == [0, 0, 1, -1, 2]
     assert np.isnan([x[3], y[3]]).all()
     np.testing.assert_allclose(x[[0, 1]], [180, -144], atol=0.2)
-    rows, both, *_ = fieldpositions.fields_containing(fields, ra, dec)
+    rows, both, *_ = fieldgeometry.fields_containing(fields, ra, dec)
     assert sorted(zip(rows.tolist(), both.tolist(), strict=True)) == [
         (0, 0),
         (1, 0),
@@ -166,10 +180,10 @@ def test_the_field_of_each_position(make_wcs):
 
 
 def test_no_fields_and_no_positions(make_wcs):
-    field, x, _ = fieldpositions.nearest_field([], np.array([1.0]), np.array([2.0]))
+    field, x, _ = fieldgeometry.nearest_field([], np.array([1.0]), np.array([2.0]))
     assert field.tolist() == [-1]
     assert np.isnan(x[0])
-    field, *_ = fieldpositions.nearest_field([square(make_wcs, 1, 1, 2)], *np.empty((2, 0)))
+    field, *_ = fieldgeometry.nearest_field([square(make_wcs, 1, 1, 2)], *np.empty((2, 0)))
     assert field.shape == (0,)
 
 

@@ -8,7 +8,8 @@ from astropy.table import MaskedColumn, QTable, Table
 from astro_objdet.catalogs.columns import redshift_values
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.matching.pairs import Pairs
-from astro_objdet.catalogs.matching.radius import RedshiftWindow, parse_radius, radius_arcsec
+from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
+from astro_objdet.catalogs.matching.window import RedshiftWindow
 from astro_objdet.errors import InputError
 
 

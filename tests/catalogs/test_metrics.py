@@ -129,6 +129,17 @@ def test_wilson_is_that_of_astropy():
     assert metrics.wilson(165, 237) == pytest.approx((exact.low, exact.high), rel=1e-12)
 
 
+def test_wilson_of_effective_numbers():
+    # Between those of the whole numbers around.
+    low, high = metrics.wilson([3, 3.5, 4], [10, 10, 10])
+    assert (np.diff(low) > 0).all()
+    assert (np.diff(high) > 0).all()
+    # The ends are where the share lies z standard deviations away (Wilson 1927).
+    k, n, z = 2.5, 7.25, stats.norm.ppf(0.975)
+    for end in metrics.wilson(k, n):
+        assert abs(k / n - end) == pytest.approx(z * np.sqrt(end * (1 - end) / n))
+
+
 def test_wilson_without_trials_and_with_bad_ones():
     assert metrics.wilson(0, 0) == (0, 1)
     low, high = metrics.wilson([0, 3], [0, 3])
@@ -140,6 +151,10 @@ def test_wilson_without_trials_and_with_bad_ones():
         metrics.wilson(5, 4)
     with pytest.raises(InputError, match=r"confidence must be between 0 and 1, got 95"):
         metrics.wilson(1, 4, 95)
+    with pytest.raises(InputError, match=r"confidence must be between 0 and 1, got '0.9'"):
+        metrics.poisson_interval(1, "0.9")
+    with pytest.raises(InputError, match="k must be between 0 and n"):
+        metrics.wilson(np.nan, 4)
 
 
 @pytest.mark.parametrize("interval", [metrics.wilson, None])

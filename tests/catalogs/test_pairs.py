@@ -7,6 +7,7 @@ from astropy.coordinates import SkyCoord, search_around_sky
 
 from astro_objdet.catalogs.matching import pairs as module
 from astro_objdet.catalogs.matching.pairs import Pairs, best_pairs, groups, nearest, pairs_within
+from astro_objdet.errors import ResourceError
 
 
 def random_sky(count, seed):
@@ -92,6 +93,14 @@ def test_no_rows_no_pairs(n, m):
         assert len(found) == 0
         assert found.first.dtype == np.int64
         assert len(best_pairs(found)) == 0
+
+
+def test_more_pairs_than_memory_has_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "_MANY", 10_000)
+    first, second = random_sky(300, 1), random_sky(400, 2)
+    with pytest.raises(ResourceError, match="radius makes .* pairs of 300 and 400 rows"):
+        pairs_within(*first, *second, 90 * 3600.0)
+    assert len(pairs_within(*first, *second, 3600.0)) < 100
 
 
 def greedy(pairs, order):

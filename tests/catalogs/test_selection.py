@@ -150,6 +150,18 @@ def test_unusable_rows_are_set_aside_and_counted():
     np.testing.assert_allclose(fit.coefficients, same.coefficients, rtol=1e-9)
 
 
+def test_outcomes_that_are_masked_are_set_aside_and_counted():
+    values, recovered = sample(200)
+    mask = np.arange(200) < 20
+    for hidden in (True, False):
+        shown = np.where(mask, hidden, recovered)
+        fit = SelectionFunction.fit(values, np.ma.array(shown, mask=mask))
+        assert fit.counts["recovered masked"] == 20
+        assert (fit.counts["n"], fit.counts["recovered"]) == (180, recovered[20:].sum())
+    with pytest.raises(InputError, match="got 5; 195 set aside: recovered masked"):
+        SelectionFunction.fit(values, MaskedColumn(recovered, mask=np.arange(200) < 195))
+
+
 @pytest.mark.parametrize(("outcome", "which"), [(True, "all"), (False, "none")])
 def test_all_or_none_recovered(outcome, which):
     values, _ = sample(50)
@@ -309,10 +321,12 @@ def test_files_that_are_none(fitted, tmp_path):
         ({"recovered": np.full(100, 2)}, "recovered must hold True and False"),
         ({"degree": 4}, "degree must be one of 1, 2, 3; got 4"),
         ({"confidence": 95}, "confidence must be between 0 and 1, got 95"),
+        ({"confidence": "0.9"}, "confidence must be between 0 and 1, got '0.9'"),
+        ({"log": 3}, "log must be names of properties, got 3"),
         ({"log": ["mass"]}, "log must be one of 'redshift', 'richness'; got 'mass'"),
-        ({"bins": 0}, "bins of redshift must be 1 or more, got 0"),
+        ({"bins": 0}, "bins of redshift must be an integer above 0 or ascending edges, got 0"),
         ({"bins": {"mass": 3}}, "bins must be one of 'redshift', 'richness'; got 'mass'"),
-        ({"bins": {"redshift": [0.3, 0.1]}}, "bins of redshift must be a number of bins or"),
+        ({"bins": {"redshift": [0.3, 0.1]}}, "bins of redshift must be an integer above 0"),
     ],
 )
 def test_bad_parameters(change, message):
@@ -369,3 +383,7 @@ def test_properties_that_the_truth_does_not_have():
     evaluation, _ = evaluated()
     with pytest.raises(InputError, match="truth has no values of magnitude; it has those of .*ra"):
         SelectionFunction.from_evaluation(evaluation, properties=["magnitude"])
+    with pytest.raises(InputError, match="properties must be names of properties, got 3"):
+        SelectionFunction.from_evaluation(evaluation, properties=3)
+    with pytest.raises(InputError, match="threshold must be a finite number, got 'best'"):
+        SelectionFunction.from_evaluation(evaluation, threshold="best")

@@ -9,6 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
+from astropy.utils import minversion
 from astropy.utils.masked import Masked
 
 from astro_objdet.catalogs import Detections
@@ -110,8 +111,9 @@ def test_same_bytes(table, suffix, tmp_path):
 def test_object_columns_of_text(tmp_path):
     table = Table({"reason": np.array(["", None, "far"], dtype=object)})
     write_table(table, tmp_path / "t.fits")
-    # FITS cannot tell an empty text from a missing one.
-    assert read_table(tmp_path / "t.fits")["reason"].tolist() == [None, None, "far"]
+    # Told apart by a column with the mask, as FITS has one word for both.
+    assert read_table(tmp_path / "t.fits")["reason"].tolist() == ["", None, "far"]
+    assert fits.getdata(tmp_path / "t.fits").names == ["reason", "reason.mask"]
 
 
 @pytest.mark.parametrize("suffix", ["fits", "vot", "parquet"])
@@ -134,7 +136,8 @@ def test_astropy_reads_what_is_written(table, tmp_path):
         assert back.colnames == table.colnames
         assert back["ra"].unit == u.deg
         assert back["row"].tolist() == [0, None, 2]
-        assert back.meta["cosmology"] == {"H0": 71.0, "name": "paper"}
+        if suffix == "ecsv" or minversion("astropy", "8.0"):  # before, FITS had cards for meta
+            assert back.meta["cosmology"] == {"H0": 71.0, "name": "paper"}
     with fits.open(tmp_path / "table.fits") as hdus:
         assert hdus[1].header["TUCD12"] == "pos.eq.ra;meta.main"
         assert hdus[1].header["TCOMM12"] == "right ascension"
@@ -158,6 +161,14 @@ def test_tables_of_astropy_are_read(table, tmp_path):
 def test_lists_of_texts_in_votable(tmp_path):
     with pytest.raises(InputError, match="'bands' holds lists of texts, .* VOTable"):
         write_table(Table({"bands": [["g", "r"]]}), tmp_path / "t.vot")
+
+
+@pytest.mark.parametrize("suffix", ["ecsv", "csv", "parquet"])
+def test_complex_numbers_are_refused_by_name(suffix, tmp_path):
+    with pytest.raises(InputError, match=f"t.{suffix}: .*'phase' holds complex .*write .fits"):
+        write_table(Table({"phase": [1j, 2]}), tmp_path / f"t.{suffix}")
+    write_table(Table({"phase": [1j, 2]}), tmp_path / "t.fits")
+    assert read_table(tmp_path / "t.fits")["phase"].tolist() == [1j, 2]
 
 
 def test_what_csv_refuses_it_names(tmp_path):
@@ -192,14 +203,16 @@ class TestDetections:
     @pytest.mark.parametrize("suffix", FORMATS)
     def test_written_by_either(self, found, suffix, tmp_path):
         found["probability"] = MaskedColumn([0.5, 0.6], mask=[True, False])
-        found.write(tmp_path / f"one.{suffix}", format=FORMAT_NAMES[suffix.split(".")[0]])
+        found["ra"][0] = np.nan
+        found.write(tmp_path / f"one.{suffix}")
         write_table(found, tmp_path / f"two.{suffix}")
         for name in ("one", "two"):
             back = read_table(tmp_path / f"{name}.{suffix}")
             assert type(back) is Detections
             assert_same(found, back)
-        if not suffix.endswith(".gz"):
-            assert_same(found, Detections.read(tmp_path / f"two.{suffix}"))
+            assert_same(found, Detections.read(tmp_path / f"{name}.{suffix}"))
+        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
 
     def test_as_regions(self, found, tmp_path):
         write_table(found, tmp_path / "t.reg")
@@ -213,15 +226,7 @@ class TestDetections:
         table["ra"] = MaskedColumn(table["ra"], mask=[True, False])
         write_table(table, tmp_path / "t.ecsv")
         assert type(read_table(tmp_path / "t.ecsv")) is Table
-
-
-FORMAT_NAMES = {
-    "ecsv": "ascii.ecsv",
-    "csv": "ascii.csv",
-    "fits": "fits",
-    "vot": "votable",
-    "parquet": "parquet",
-}
+        assert type(Detections.read(tmp_path / "t.ecsv")) is Detections
 
 
 class TestByContent:

@@ -135,7 +135,8 @@ def test_length_at_the_redshift_of_each_object():
 def test_objects_without_redshift():
     known = catalogue([10, 20, 30], [0, 0, 0], [0.1, np.nan, 0.3])
     found = detections([10, 20, 30], [0, 0, 0])
-    with pytest.raises(InputError, match="1 of 3 rows of catalogue 'c' have no usable 'redshift'"):
+    text = r"1 of 3 rows of catalogue 'c' have no usable 'redshift': say by missing \(--missing-red"
+    with pytest.raises(InputError, match=text):
         triage(found, {"c": known}, 10 * u.arcsec, ranges={"redshift": (0, 1)})
     ranged = {"ranges": {"redshift": (0, 0.2)}}
     accepted = triage(found, {"c": known}, 10 * u.arcsec, missing="accept", **ranged)
@@ -200,12 +201,51 @@ def test_any_table_is_a_catalogue():
         ({"ranges": {"redshift": (1, 0)}}, r"ranges\['redshift'\] must be \(low, high\)"),
         ({"ranges": {"redshift": 3}}, r"ranges\['redshift'\] must be \(low, high\)"),
         ({"cosmology": "Hubble"}, "cosmology must be one of"),
+        ({"found": [1]}, "found must be an astropy Table, got list"),
+        ({"ranges": [("redshift", (0, 1))]}, "ranges must be a dict of"),
+        ({"columns": ("a", "b", "c")}, "columns must be two names"),
+        (
+            {"catalogues": {name: catalogue([10], [0]) for name in ("known_in", "id")}},
+            "catalogues must have names that give .* got known_in, id, both with 'known_in_id'",
+        ),
     ],
 )
 def test_what_is_refused(change, message):
-    given = {"catalogues": {"c": catalogue([10], [0])}, "radius": 10 * u.arcsec} | change
+    given = {"catalogues": {"c": catalogue([10], [0])}, "radius": 10 * u.arcsec}
+    given = {"found": detections([10], [0])} | given | change
     with pytest.raises(InputError, match=message):
-        triage(detections([10], [0]), **given)
+        triage(**given)
+
+
+@pytest.mark.parametrize("name", ["new", "known_in", "triage_reason", "c_id", "known_in_c"])
+def test_columns_of_the_user_are_not_written_over(name):
+    found = detections([10], [0])
+    found[name] = ["mine"]
+    known = {"c": catalogue([10], [0])}
+    with pytest.raises(InputError, match=f"that are added, '{name}': rename or remove them"):
+        triage(found, known, 10 * u.arcsec)
+    found.rename_column(name, "kept")
+    assert triage(found, known, 10 * u.arcsec)["kept"][0] == "mine"
+
+
+def test_a_triaged_table_is_not_triaged_again():
+    once = triage(detections([10], [0]), {"c": catalogue([10], [0])}, 10 * u.arcsec)
+    with pytest.raises(InputError, match="'known_in', 'new', 'triage_reason': rename or remove"):
+        triage(once, {"d": catalogue([10], [0])}, 10 * u.arcsec)
+
+
+def test_ids_that_are_masked_are_empty():
+    known = catalogue([10, 20], [0, 0])
+    for values in ([7, 8], ["A 1 ", "B"], [b"A 1 ", b"B"]):
+        known["id"] = MaskedColumn(values, mask=[False, True])
+        result = triage(detections([10, 20], [0, 0]), {"c": known}, 10 * u.arcsec)
+        assert result["c_id"].tolist() == ["7" if values[0] == 7 else "A 1", ""]
+
+
+def test_positions_in_one_column_of_coordinates():
+    found = QTable({"pos": SkyCoord([10, 20] * u.deg, [0, 0] * u.deg), "score": [1, 0.5]})
+    result = triage(found, {"c": catalogue([10], [0])}, 10 * u.arcsec, columns="pos")
+    assert result["new"].tolist() == [False, True]
 
 
 def test_a_redshift_that_is_not_clear_is_asked_for():

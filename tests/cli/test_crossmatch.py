@@ -109,6 +109,19 @@ def test_errors_are_one_line(command, files, words, code, message):
         assert len(result.stderr.splitlines()) == 1
 
 
+def test_errors_name_the_options_not_the_parameters(command, files):
+    result = command("crossmatch", *files, "--radius", "9 arcsec", "--missing-redshift", "accept")
+    assert "--missing-redshift say how redshifts are compared: give --max-dz too" in result.stderr
+    result = command("crossmatch", *files, "--radius", "z")
+    assert "say which by --radius-unit" in result.stderr
+
+
+def test_chance_that_cannot_be_told(command, files):
+    words = ("--radius", "50 Mpc", "--redshift", "0.1")
+    result = command("crossmatch", files[1], files[1], *words)
+    assert "by chance: not known, as only 0 % of the rows stay" in result.stdout
+
+
 def test_empty_tables_give_empty_results(command, files, tmp_path):
     read_table(files[0])[:0].write(tmp_path / "none.ecsv")
     output = tmp_path / "m.ecsv"

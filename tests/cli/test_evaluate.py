@@ -8,6 +8,8 @@ from astropy import units as u
 from astropy.table import Table
 from click.testing import CliRunner
 
+from astro_objdet.catalogs.evaluation import evaluate as evaluate_tables
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.cli.evaluate import evaluate
 from astro_objdet.cli.main import LazyGroup
 
@@ -71,6 +73,24 @@ def test_prints_the_counts_and_writes(command, files, tmp_path):
     assert any(line.startswith("note: No selection function") for line in lines)
     written = ("detections.ecsv", "summary.json", "thresholds.ecsv", "truth.ecsv")
     assert lines[-4:] == [f"wrote {out / name}" for name in written]
+
+
+def test_prints_what_the_library_says(command, files, tmp_path):
+    options = ("--threshold", "0.8", "--no-plots", "-o", tmp_path / "out")
+    result = command(*files, *options)
+    expected = evaluate_tables(*map(read_table, files)).summary(0.8)
+    assert result.stdout.startswith(f"{expected}\nnote: ")
+    assert "at the threshold 0.8:\n  centre error" in result.stdout
+
+
+def test_nothing_is_announced_that_is_not_there(command, files, tmp_path):
+    far = Table.read(files[0])
+    far["dec"] = far["dec"] + 40 * u.deg
+    far.write(tmp_path / "far.ecsv")
+    result = command(tmp_path / "far.ecsv", files[1], "-o", tmp_path / "out", "--no-plots")
+    assert result.exit_code == 0
+    assert "average precision 0.0000" in result.stdout
+    assert "at the threshold" not in result.stdout
 
 
 def test_draws_unless_told_not_to(command, files, tmp_path):

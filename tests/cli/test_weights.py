@@ -113,6 +113,9 @@ def test_calibrate_bundled_weights_and_show_them(command, judged, tmp_path):
     result = command("weights", "calibrate", "deepcee", judged, "-o", out, "--sky", "north")
     assert result.exit_code == 0
     assert f"wrote {out}, sha256 " in result.stdout
+    # The table does not say what made it.
+    assert result.stderr.startswith(f"astro-objdet: warning: {judged}: names neither a recipe nor")
+    assert len(result.stderr.splitlines()) == 1
     shown = command("weights", "show", out).stdout
     section = shown.split("calibration:\n")[1]
     for line in ("  n: 400", "  sky: north", "  radius: 100 kpc", "  recipe: deepcee-lite0"):

@@ -211,6 +211,21 @@ def test_detections_of_another_recipe_or_of_other_weights(path, judged, tmp_path
     calibrate_weights(out, table, tmp_path / "again.safetensors")
 
 
+def test_a_card_whose_calibration_is_null(judged, tmp_path, state, card):
+    save_weights(state, tmp_path / "null.safetensors", {**card, "calibration": None})
+    judged.meta["weights"] = {"sha256": load_state(tmp_path / "null.safetensors")[2]}
+    judged.write(tmp_path / "d.ecsv")
+    out = tmp_path / "out.safetensors"
+    assert calibrate_weights(tmp_path / "null.safetensors", tmp_path / "d.ecsv", out)[0].n == 400
+
+
+def test_detections_of_no_origin_are_warned_of(path, judged, tmp_path):
+    judged.meta.clear()
+    judged.write(tmp_path / "plain.csv")
+    with pytest.warns(UserWarning, match=r"plain.csv: names neither a recipe nor weights"):
+        calibrate_weights(path, tmp_path / "plain.csv", tmp_path / "out.safetensors")
+
+
 def test_unknown_name_lists_what_there_is():
     with pytest.raises(ModelError, match=r"no weights at 'deepsea'.*deepcee"):
         resolve_weights("deepsea")

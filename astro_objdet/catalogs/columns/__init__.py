@@ -5,6 +5,7 @@ from astro_objdet.catalogs.columns.values import (
     SkyPositions,
     guess_column,
     numeric_values,
+    position_names,
     redshift_values,
     sky_positions,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "SkyPositions",
     "guess_column",
     "numeric_values",
+    "position_names",
     "redshift_values",
     "sky_positions",
 ]

@@ -23,6 +23,9 @@ from astro_objdet.errors import InputError, check_choice
 
 __all__ = ["check_names", "find_column", "find_positions", "frame_of", "listed", "ucd_of"]
 
+# As the parameters of cross-match and evaluation are called.
+_OPTION = "{side}_columns"
+
 
 def find_positions(table, side):
     """Return names of longitude and latitude, their frame, and how they were found.
@@ -48,7 +51,7 @@ def find_positions(table, side):
     """
     coords = [name for name in table.colnames if isinstance(table[name], SkyCoord)]
     if coords:
-        _check_one([(name,) for name in coords], side, "positions", "ra=")
+        _check_one([(name,) for name in coords], side, "positions", "the one that is meant")
         return (coords[0],), table[coords[0]].frame.name, "SkyCoord"
     names = [name for name in table.colnames if table[name].ndim == 1]
     pairs = _pairs_by_ucd(table, names)
@@ -59,9 +62,9 @@ def find_positions(table, side):
     if not chosen:
         raise InputError(
             f"{side} table: no columns with positions were recognised among "
-            f"{listed(table)}; give them by name (ra=, dec=)"
+            f"{listed(table)}; name the two columns ({_OPTION.format(side=side)})"
         )
-    _check_one(chosen, side, "positions", "ra=, dec=")
+    _check_one(chosen, side, "positions", _OPTION.format(side=side))
     units = [getattr(table[name], "unit", None) for name in chosen[0]]
     how = "unit and name" if all(map(_is_angle, units)) else "name"
     return chosen[0], frame_of(table, chosen[0]), how
@@ -93,11 +96,11 @@ def find_column(table, kind, side, required=False, of=None):
     if len(candidates) == 1:
         return candidates[0]
     if candidates and (required or kind == "redshift"):
-        _check_one([(name,) for name in candidates], side, kind, "by its name")
+        _check_one([(name,) for name in candidates], side, kind, "the column that is meant")
     if required:
         raise InputError(
             f"{side} table: no column with the {kind} was recognised among {listed(table)}; "
-            "give it by name"
+            "name the column"
         )
     return None
 

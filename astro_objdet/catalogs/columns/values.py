@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.cosmology import units as cosmology_units
 
 from astro_objdet.catalogs.columns.angles import degrees_of, unmasked
 from astro_objdet.catalogs.columns.frames import known_frame, to_icrs, wrap
@@ -26,6 +27,7 @@ __all__ = [
     "SkyPositions",
     "guess_column",
     "numeric_values",
+    "position_names",
     "redshift_values",
     "sky_positions",
 ]
@@ -148,6 +150,38 @@ def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
     return SkyPositions(code, _POSITION_REASONS, lon, lat, names, frame.name, how)
 
 
+def position_names(columns, parameter):
+    """Names of the columns of a position, as a user gives them.
+
+    Parameters
+    ----------
+    columns : pair of str, str, or None
+        Longitude and latitude, or one column of `~astropy.coordinates.SkyCoord`.
+    parameter : str
+        Named in the message.
+
+    Returns
+    -------
+    lon, lat : str or None
+        For ``ra`` and ``dec`` of `sky_positions`.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if columns is None:
+        return None, None
+    names = (columns,) if isinstance(columns, str) else columns
+    given = isinstance(names, tuple | list) and len(names) in (1, 2)
+    if not given or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{parameter} must be two names of columns, longitude and latitude, or that of "
+            f"one column of coordinates; got {columns!r}"
+        )
+    return tuple(names) if len(names) == 2 else (*names, None)
+
+
 def redshift_values(table, *, side="left", column=None):
     """Return the redshifts of a table, None if it has none.
 
@@ -172,7 +206,13 @@ def redshift_values(table, *, side="left", column=None):
     column = column or find_column(table, "redshift", side)
     if column is None:
         return None
-    return _numbers(table, column, side, "redshift", positive=True)
+    values = _numbers(table, column, side, "redshift", positive=True)
+    if values.unit not in (None, u.dimensionless_unscaled, cosmology_units.redshift):
+        raise InputError(
+            f"{side} table: column {column!r} must hold redshifts, which have no unit, "
+            f"got {values.unit}"
+        )
+    return values
 
 
 def numeric_values(table, column, *, side="left", positive=False):
@@ -237,8 +277,11 @@ def _position_columns(table, side, ra, dec):
     if dec is None and isinstance(table[ra], SkyCoord):
         return (ra,), table[ra].frame.name, "given"
     if len(given) == 1:
-        missing = "dec" if dec is None else "ra"
-        raise InputError(f"{side} table: {missing} must be given with {given[0]!r}")
+        missing = "latitude" if dec is None else "longitude"
+        raise InputError(
+            f"{side} table: {given[0]!r} is no column of coordinates; give the column of the "
+            f"{missing} too"
+        )
     return tuple(given), frame_of(table, given), "given"
 
 

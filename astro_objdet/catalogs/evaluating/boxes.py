@@ -4,15 +4,16 @@ import numpy as np
 from astropy import units as u
 
 from astro_objdet.catalogs.columns import numeric_values
-from astro_objdet.catalogs.evaluating.coco import CocoMetrics, coco_metrics
-from astro_objdet.catalogs.evaluating.fieldpositions import (
+from astro_objdet.catalogs.evaluating.coco import CocoMetrics, coco_metrics, have_area
+from astro_objdet.catalogs.evaluating.inputs import IN_PLAY, Status
+from astro_objdet.catalogs.fieldgeometry import (
     field_positions,
     fields_containing,
+    nearest_field,
     normalised,
     ra_dec,
     unit_vectors,
 )
-from astro_objdet.catalogs.evaluating.inputs import IN_PLAY, Status
 from astro_objdet.catalogs.footprint import field_corners
 from astro_objdet.catalogs.matching.radius import radius_arcsec
 from astro_objdet.errors import InputError
@@ -39,10 +40,16 @@ def box_metrics(found, truth, ours, theirs, half_width, redshift, cosmology) -> 
         As ``coco`` of `~astro_objdet.catalogs.evaluation.evaluate`.
     redshift, cosmology
         As for `~astro_objdet.catalogs.matching.radius.radius_arcsec`.
+
+    Raises
+    ------
+    InputError
+        Where the fields of the two tables do not correspond, or boxes cannot be made.
     """
     mine, others = ours.having(Status.COUNTED), theirs.having(*IN_PLAY)
     if half_width is True and set(_EDGES) <= set(truth.colnames):
         boxes = _pixel_boxes(found, mine, "found"), _pixel_boxes(truth, others, "truth")
+        _check_fields(found, truth, *boxes)
     else:
         size = _HALF_WIDTH if half_width is True else half_width
         reach, _ = radius_arcsec(size, truth, side="truth", redshift=redshift, cosmology=cosmology)
@@ -64,8 +71,25 @@ def _pixel_boxes(table, rows, side):
     edges = [numeric_values(table, name, side=side).values for name in _EDGES]
     boxes = np.stack(edges, axis=1)[rows]
     fields = table["field"] if "field" in table.colnames else np.full(len(table), "")
-    good = _have_area(boxes)
+    good = have_area(boxes)
     return rows[good], boxes[good], np.asarray(fields).astype(str)[rows[good]]
+
+
+def _check_fields(found, truth, *boxes):
+    """Refuse tables of which no box of the one can be in an image of the other."""
+    having = ["field" in table.colnames for table in (found, truth)]
+    if having[0] != having[1]:
+        which, other = ("found", "truth") if having[0] else ("truth", "found")
+        raise InputError(
+            f"coco: the {which} table has a column 'field' and the {other} table has none, so "
+            "that the images of their boxes cannot be told: both need it, or neither"
+        )
+    names = [np.unique(fields) for _, _, fields in boxes]
+    if all(map(len, names)) and not np.isin(*names).any():
+        raise InputError(
+            "coco: the columns 'field' of found and truth must have names in common, got "
+            + " and ".join(f"{names_of[0]!s}, …" for names_of in names)
+        )
 
 
 def _sky_boxes(found, mine, ours, others, theirs, reach):
@@ -83,7 +107,7 @@ def _sky_boxes(found, mine, ours, others, theirs, reach):
     x, y = field_positions(frames[field], ours.ra[mine], ours.dec[mine])
     width, height = (_half_arcsec(found, name)[mine] for name in ("width", "height"))
     boxes = np.stack([x - width, y - height, x + width, y + height], axis=1)
-    good = _have_area(boxes)
+    good = have_area(boxes)
     return (mine[good], boxes[good], field[good]), (others, truth_boxes, fields)
 
 
@@ -97,15 +121,18 @@ def _half_arcsec(found, name):
 
 def _field_of(found, rows, ours, names, frames):
     """Index of the field of each detection: by its column, or the nearest."""
-    if "field" in found.colnames and len(names) > 1:
-        index = {name: number for number, name in enumerate(names)}
-        return np.array([index.get(str(name), -1) for name in found["field"][rows]], dtype=int)
     if len(names) == 1:
         return np.zeros(len(rows), dtype=int)
-    field = np.full(len(rows), -1)
-    inside, fields, x, y = fields_containing(frames, ours.ra[rows], ours.dec[rows])
-    order = np.argsort(-np.hypot(x, y), kind="stable")
-    field[inside[order]] = fields[order]
+    if "field" not in found.colnames:
+        return nearest_field(frames, ours.ra[rows], ours.dec[rows])[0]
+    index = {name: number for number, name in enumerate(names)}
+    named = np.asarray(found["field"]).astype(str)[rows].tolist()
+    field = np.array([index.get(name, -1) for name in named], dtype=int)
+    if len(field) and not (field >= 0).any():
+        raise InputError(
+            "coco: the column 'field' of the found table must name fields of "
+            f"found.meta['fields'], such as {names[0]!r}; got {named[0]!r}"
+        )
     return field
 
 
@@ -127,8 +154,3 @@ def _around(ours, mine, theirs, others):
     half = np.tan(np.radians(2 * _ONE_IMAGE_DEG))
     signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     return np.stack(ra_dec(np.array([centre + half * (a * east + b * north) for a, b in signs])), 1)
-
-
-def _have_area(boxes):
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

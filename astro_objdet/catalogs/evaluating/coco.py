@@ -7,7 +7,7 @@ import numpy as np
 from astro_objdet.catalogs.metrics import average_recall, f1_of_averages
 from astro_objdet.errors import InputError
 
-__all__ = ["CocoMetrics", "coco_metrics"]
+__all__ = ["CocoMetrics", "coco_metrics", "have_area"]
 
 # From 0.5 to 1 as the integral D5 goes; COCO's own ten thresholds are each fifth of them.
 _IOU = np.linspace(0.5, 1.0, 51)
@@ -97,6 +97,12 @@ def coco_metrics(
     return _summarised(precision, recall)
 
 
+def have_area(boxes):
+    """Which boxes, shape (N, 4), are finite with x1 < x2 and y1 < y2."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+
+
 def _check(name, boxes, images, numbers, labels):
     boxes = np.asarray(boxes, dtype=float)
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
@@ -108,7 +114,7 @@ def _check(name, boxes, images, numbers, labels):
                 f"{name}: {len(boxes)} boxes need as many images, scores and labels, got "
                 f"{len(values)}"
             )
-    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    good = have_area(boxes)
     if numbers is not None:
         good &= np.isfinite(np.asarray(numbers, dtype=float))
     if not good.all():

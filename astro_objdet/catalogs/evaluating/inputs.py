@@ -8,12 +8,12 @@ from astro_objdet.catalogs.columns import (
     ColumnValues,
     guess_column,
     numeric_values,
+    position_names,
     redshift_values,
     sky_positions,
 )
-from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
-from astro_objdet.catalogs.evaluating.fieldpositions import nearest_field
+from astro_objdet.catalogs.fieldgeometry import nearest_field
 from astro_objdet.catalogs.footprint import contains
 from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
 from astro_objdet.errors import check_positive
@@ -174,10 +174,13 @@ def set_radius(rows, table, radius, redshift, cosmology, unit=None):
 
 
 def mark_ranges(rows, table, ranges):
-    """True objects outside of ``ranges`` are ignored: finding one is no merit and no fault."""
-    for name, limits in (ranges or {}).items():
-        low, high = check_range(name, limits)
-        if name not in table.colnames and name in rows.values and rows.columns[name] is not None:
+    """True objects outside of ``ranges`` are ignored: finding one is no merit and no fault.
+
+    These come checked, by `~astro_objdet.catalogs.arguments.check_ranges`.
+    """
+    for name, (low, high) in ranges.items():
+        recognised = name in PROPERTIES and rows.columns[name] is not None
+        if recognised and name not in table.colnames:
             # By what it means, whatever the catalogue calls it.
             values = rows.values[name]
         else:
@@ -188,7 +191,7 @@ def mark_ranges(rows, table, ranges):
 
 
 def _positions(table, side, columns, frame):
-    ra, dec = (None, None) if columns is None else columns
+    ra, dec = position_names(columns, f"{side}_columns")
     at = sky_positions(table, side=side, ra=ra, dec=dec, frame=frame)
     rows = Rows(
         ra=np.where(at.usable, at.ra, np.nan),

@@ -113,18 +113,24 @@ def _partner(pairs, n_truth, order=None):
     return partner
 
 
-def nearest_counted(found, truth):
+def nearest_counted(found, truth, wanted):
     """The counted true object next to each detection, at whatever distance.
+
+    Parameters
+    ----------
+    found, truth : `~astro_objdet.catalogs.evaluating.inputs.Rows`
+    wanted : `~numpy.ndarray` of bool, shape (n_found,)
+        Which detections to look for one of.
 
     Returns
     -------
     row : `~numpy.ndarray` of int64, shape (n_found,)
-        −1 without any, or without a position.
+        −1 without any, without a position, or where it is not wanted.
     separation : `~numpy.ndarray` of float64, shape (n_found,)
         Arcsec.
     """
     row, separation = np.full(len(found), -1), np.full(len(found), np.nan)
-    ours, theirs = np.flatnonzero(np.isfinite(found.ra)), truth.having(Status.COUNTED)
+    ours, theirs = np.flatnonzero(wanted & np.isfinite(found.ra)), truth.having(Status.COUNTED)
     if len(ours) and len(theirs):
         next_to, separation[ours] = nearest(
             found.ra[ours], found.dec[ours], truth.ra[theirs], truth.dec[theirs]

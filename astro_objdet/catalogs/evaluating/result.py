@@ -1,13 +1,16 @@
 """What an evaluation returns."""
 
 import dataclasses
+import numbers
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
 from astro_objdet.catalogs.evaluating.matches import Matches
+from astro_objdet.catalogs.evaluating.summary import summary_lines
 from astro_objdet.catalogs.evaluating.tables import ks_table
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import InputError
 
 __all__ = ["Evaluation"]
@@ -137,14 +140,17 @@ class Evaluation:
         """
         return ks_table(self.truth, self.recovered(threshold), alpha)
 
-    def summary(self):
-        """What to tell at the terminal, as lines of text in one str."""
-        return "\n".join(_summary_lines(self))
+    def summary(self, threshold=None):
+        """What to tell at the terminal, as lines of text in one str.
+
+        Centre errors and tests of distributions are those at a threshold, by default the best.
+        """
+        return "\n".join(summary_lines(self, threshold))
 
     def to_dict(self):
         """All but the tables of detections and truth, for JSON; None stands for NaN."""
-        plain = {
-            "thresholds": _plain_table(self.thresholds),
+        values = {
+            "thresholds": self.thresholds,
             "best": self.best,
             "best_threshold": self.best_threshold,
             "average_precision": self.average_precision,
@@ -152,81 +158,19 @@ class Evaluation:
             "average_recall": self.average_recall,
             "f1_coco": self.f1_coco,
             "centre": self.centre,
-            "ks": _plain_table(self.ks),
+            "ks": self.ks,
             "area_deg2": None if self.area is None else self.area.to_value(u.deg**2),
             "meta": self.meta,
         }
-        return _plain(plain)
+        return plain(values)
 
     def _number(self, threshold):
         if threshold is None:
             return self.best
         values = self.thresholds["threshold"]
-        near = np.flatnonzero(np.isclose(values, threshold, rtol=0, atol=1e-9))
+        number = isinstance(threshold, numbers.Real)
+        near = np.flatnonzero(np.abs(values - threshold) <= 1e-9) if number else ()
         if not len(near):
             listed = ", ".join(f"{value:g}" for value in values)
             raise InputError(f"threshold must be one of {listed}; got {threshold!r}")
         return int(near[0])
-
-
-def _summary_lines(evaluation):
-    """The counts, then the best threshold and what else is known."""
-    meta, row = evaluation.meta, evaluation.at()
-    yield f"{meta['rows']['found']} detections, {meta['rows']['truth']} true objects"
-    for side in ("found", "truth"):
-        for reason, number in meta["not_counted"][side].items():
-            yield f"  {number} of {side} not counted: {reason}"
-    if meta["columns"]["found"]["score"] is None:
-        yield "  no column of scores was recognised: all detections count alike"
-    yield f"Matched within {meta['radius']}, {meta['rule']}"
-    yield "threshold     tp     fp     fn  purity  completeness      f1"
-    for number, at in enumerate(evaluation.thresholds):
-        mark = "  best" if number == evaluation.best else ""
-        yield (
-            f"{at['threshold']:9g} {at['tp']:6d} {at['fp']:6d} {at['fn']:6d} "
-            f"{at['purity']:7.4f} {at['completeness']:13.4f} {at['f1']:7.4f}{mark}"
-        )
-    yield (
-        f"At {row['threshold']:g}: purity {_interval(row, 'purity')}, "
-        f"completeness {_interval(row, 'completeness')}"
-    )
-    yield f"Average precision {evaluation.average_precision:.4f}"
-    if evaluation.coco is not None:
-        named = ", ".join(f"{name} {value:.4f}" for name, value in evaluation.coco.items())
-        yield f"COCO: {named}; F1 of averages {evaluation.f1_coco:.4f}"
-    if evaluation.centre["n"]:
-        yield (
-            f"Centre error {evaluation.centre['rms_arcsec']:.2f} arcsec, "
-            f"{evaluation.centre['rms_kpc']:.2f} kpc of {evaluation.centre['n']} true detections"
-        )
-    if evaluation.area is not None:
-        yield (
-            f"False detections {row['false_per_deg2'].value:.3g} per deg² "
-            f"of {evaluation.area.to_value(u.deg**2):.4g} deg²"
-        )
-    for test in evaluation.ks:
-        if test["n_recovered"]:
-            verdict = "differs" if test["differs"] else "no difference"
-            yield (
-                f"KS {test['property']}: {test['statistic']:.4f}, "
-                f"critical {test['critical']:.4f}: {verdict}"
-            )
-
-
-def _interval(row, name):
-    return f"{row[name]:.4f} ({row[f'{name}_low']:.4f} to {row[f'{name}_high']:.4f})"
-
-
-def _plain_table(table):
-    return {name: np.asarray(getattr(table[name], "value", table[name])) for name in table.colnames}
-
-
-def _plain(value):
-    """Plain numbers, lists and dicts; None stands for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -23,6 +23,7 @@ __all__ = [
     "centre_errors",
     "detections_table",
     "ks_table",
+    "pair_offsets",
     "thresholds_table",
     "truth_table",
 ]
@@ -63,12 +64,40 @@ def thresholds_table(thresholds, counts, confidence, area):
     return table
 
 
-def detections_table(found, truth, matches, given):
-    """A row per row of found; the columns are those of `Evaluation.detections`."""
+def pair_offsets(found, truth, detection_row):
+    """How far detections are from their true objects.
+
+    Parameters
+    ----------
+    found, truth : `~astro_objdet.catalogs.evaluating.inputs.Rows`
+    detection_row : `~numpy.ndarray` of int64, shape (n_truth,)
+        Of each true object; −1 for none.
+
+    Returns
+    -------
+    `~numpy.ndarray` of float64, shape (2, n_truth)
+        Arcsec east and north from the true object, along a great circle; NaN for none.
+    """
+    matched = np.flatnonzero(detection_row >= 0)
+    ours = detection_row[matched]
+    ra, dec = np.radians(found.ra[ours]), np.radians(found.dec[ours])
+    ra0, dec0 = np.radians(truth.ra[matched]), np.radians(truth.dec[matched])
+    arcsec = np.degrees(angular_separation(ra0, dec0, ra, dec)) * 3600
+    towards = np.asarray(position_angle(ra0, dec0, ra, dec))
+    offsets = np.full((2, len(detection_row)), np.nan)
+    offsets[:, matched] = arcsec * np.sin(towards), arcsec * np.cos(towards)
+    return offsets
+
+
+def detections_table(found, truth, matches, offsets, given):
+    """A row per row of found; the columns are those of `Evaluation.detections`.
+
+    ``offsets`` are those of all pairs, from `pair_offsets`.
+    """
     truth_row = _truth_rows(matches, len(found))
-    nearest_row, separation = nearest_counted(found, truth)
     true = truth_row >= 0
-    separation[true] = _separation(found, truth, np.flatnonzero(true), truth_row[true])
+    nearest_row, separation = nearest_counted(found, truth, ~true)
+    separation[true] = np.hypot(*offsets[:, truth_row[true]])
     nearest_row[true] = truth_row[true]
     table = QTable({"row": np.arange(len(found))})
     table["ra"], table["dec"] = found.ra * u.deg, found.dec * u.deg
@@ -83,41 +112,64 @@ def detections_table(found, truth, matches, given):
     return table
 
 
-def truth_table(found, truth, matches):
-    """A row per row of truth; the columns are those of `Evaluation.truth`."""
+def truth_table(found, truth, matches, offsets):
+    """A row per row of truth; the columns are those of `Evaluation.truth`.
+
+    ``offsets`` are those of all pairs, from `pair_offsets`.
+    """
     detection_row = matches.detection_row
     matched = np.flatnonzero(detection_row >= 0)
-    theirs = detection_row[matched]
+    score, separation = np.full(len(truth), np.nan), np.hypot(*offsets)
+    score[matched] = found.values["score"][detection_row[matched]]
     table = QTable({"row": np.arange(len(truth))})
     table["ra"], table["dec"] = truth.ra * u.deg, truth.dec * u.deg
     for name in PROPERTIES:
         table[name] = truth.values[name]
     table["detection_row"] = detection_row
-    known = {name: np.full(len(truth), np.nan) for name in ("score", "separation", "x", "y")}
-    known["score"][matched] = found.values["score"][theirs]
-    known["separation"][matched] = _separation(found, truth, theirs, matched)
-    known["x"][matched], known["y"][matched] = _offsets(found, truth, theirs, matched)
-    table["score"] = known["score"]
-    table["separation"] = known["separation"] * u.arcsec
-    table["separation_kpc"] = known["separation"] * truth.values["kpc_per_arcsec"] * u.kpc
-    table["offset_x"], table["offset_y"] = known["x"] * u.arcsec, known["y"] * u.arcsec
+    table["score"] = score
+    table["separation"] = separation * u.arcsec
+    table["separation_kpc"] = separation * truth.values["kpc_per_arcsec"] * u.kpc
+    table["offset_x"], table["offset_y"] = offsets * u.arcsec
     for name in ("field_x", "field_y", "radius"):
         table[name] = truth.values[name] * u.arcsec
     table["status"], table["reason"] = Status.NAMES[truth.status], _text(truth.reason)
     return table
 
 
-def centre_errors(found, truth, detection_row, threshold):
-    """Distances of detections from the centres of their objects, in short."""
-    matched = np.flatnonzero(detection_row >= 0)
-    arcsec = _separation(found, truth, detection_row[matched], matched)
-    kpc = arcsec * truth.values["kpc_per_arcsec"][matched]
-    errors = {"n": len(matched), "threshold": threshold}
-    for name, offsets in (("kpc", kpc), ("arcsec", arcsec)):
-        known = offsets[np.isfinite(offsets)]
-        errors[f"rms_{name}"] = float(centre_error(known))
-        errors[f"median_{name}"] = float(np.median(known)) if len(known) else np.nan
+def centre_errors(found, truth, matches, offsets, thresholds):
+    """Distances of detections from the centres of their objects, in short.
+
+    Parameters
+    ----------
+    found, truth : `~astro_objdet.catalogs.evaluating.inputs.Rows`
+    matches : `~astro_objdet.catalogs.evaluating.matches.Matches`
+    offsets : `~numpy.ndarray` of float64, shape (2, n_truth)
+        Of all pairs, from `pair_offsets`.
+    thresholds : `~numpy.ndarray` of float64, shape (T,)
+
+    Returns
+    -------
+    list of dict
+        At each threshold; see `Evaluation.centre_at`.
+    """
+    separation = np.hypot(*offsets)
+    errors = []
+    for number, threshold in enumerate(thresholds):
+        rows = matches.at(number)
+        if matches.anew is not None:
+            separation = np.hypot(*pair_offsets(found, truth, rows))
+        matched = rows >= 0
+        arcsec = separation[matched]
+        kpc = arcsec * truth.values["kpc_per_arcsec"][matched]
+        errors.append({"n": len(arcsec), "threshold": float(threshold)})
+        errors[-1] |= _rms_and_median("kpc", kpc) | _rms_and_median("arcsec", arcsec)
     return errors
+
+
+def _rms_and_median(unit, offsets):
+    known = offsets[np.isfinite(offsets)]
+    median = float(np.median(known)) if len(known) else np.nan
+    return {f"rms_{unit}": float(centre_error(known)), f"median_{unit}": median}
 
 
 def ks_table(truth, recovered, alpha=0.05):
@@ -188,19 +240,3 @@ def _scale(truth, rows):
     scale = np.full(len(rows), np.nan)
     scale[rows >= 0] = truth.values["kpc_per_arcsec"][rows[rows >= 0]]
     return scale
-
-
-def _separation(found, truth, ours, theirs):
-    """Arcsec between pairs of rows."""
-    x, y = _offsets(found, truth, ours, theirs)
-    return np.hypot(x, y)
-
-
-def _offsets(found, truth, ours, theirs):
-    """Arcsec east and north from true objects to their detections, along great circles."""
-    ra, dec = np.radians(found.ra[ours]), np.radians(found.dec[ours])
-    ra0, dec0 = np.radians(truth.ra[theirs]), np.radians(truth.dec[theirs])
-    separation = angular_separation(ra0, dec0, ra, dec)
-    towards = np.asarray(position_angle(ra0, dec0, ra, dec))
-    arcsec = np.degrees(separation) * 3600
-    return arcsec * np.sin(towards), arcsec * np.cos(towards)

@@ -1,16 +1,16 @@
 """Counts of recovered objects in bins of one or two properties, and fits against them."""
 
 import math
-import numbers
+from functools import partial
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, QTable
 from scipy.special import chdtrc
 
-from astro_objdet.catalogs.fitting.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import edge_array
 from astro_objdet.catalogs.metrics import wilson
-from astro_objdet.errors import InputError, check_choice
+from astro_objdet.errors import check_choice
 
 __all__ = ["bin_edges", "binned", "goodness_of_fit"]
 
@@ -50,16 +50,8 @@ def _edges(name, bins, column, log, properties):
         quantiles = np.linspace(0, 1, min(max(number, 1), _MOST_BINS) + 1)
         # values that many objects share would give bins without width
         return np.unique(np.quantile(column, quantiles))
-    if isinstance(bins, numbers.Integral) and not isinstance(bins, bool):
-        if bins < 1:
-            raise InputError(f"bins of {name} must be 1 or more, got {bins}")
-        low, high = column.min(), column.max()
-        spaced = np.geomspace if log else np.linspace
-        return spaced(low, high, bins + 1)
-    edges = np.atleast_1d(float_array(f"bins of {name}", bins))
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InputError(f"bins of {name} must be a number of bins or ascending edges, got {bins}")
-    return edges
+    spaced = partial(np.geomspace if log else np.linspace, column.min(), column.max())
+    return edge_array(f"bins of {name}", bins, spaced)
 
 
 def binned(columns, recovered, edges, units, confidence):

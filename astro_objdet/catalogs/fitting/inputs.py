@@ -3,6 +3,8 @@
 import numpy as np
 from astropy import units as u
 
+from astro_objdet.catalogs.arguments import property_names
+from astro_objdet.catalogs.columns.angles import unmasked
 from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.errors import InputError, check_choice
 
@@ -26,7 +28,8 @@ def property_columns(values, recovered):
     columns : dict of str to `~numpy.ndarray` of float64, NaN where masked
     units : dict of str to `~astropy.units.Unit`
         Of those that have one.
-    recovered : `~numpy.ndarray` of bool
+    recovered : `~numpy.ndarray` of float64
+        1 or 0, NaN where masked.
 
     Raises
     ------
@@ -45,13 +48,13 @@ def property_columns(values, recovered):
         for name, given in values.items()
         if getattr(given, "unit", None) not in (None, u.dimensionless_unscaled)
     }
-    recovered = np.asarray(recovered)
+    recovered, masked = unmasked(recovered)
     shapes = [column.shape for column in (*columns.values(), recovered)]
     if recovered.ndim != 1 or len(set(shapes)) != 1:
         raise InputError(f"properties and recovered must have one length, got shapes {shapes}")
-    if not np.isin(recovered, (0, 1)).all():
+    if not np.isin(recovered[~masked], (0, 1)).all():
         raise InputError("recovered must hold True and False, or 1 and 0")
-    return columns, units, recovered.astype(bool)
+    return columns, units, np.where(masked, np.nan, recovered == 1)
 
 
 def logarithms(log, columns):
@@ -64,16 +67,16 @@ def logarithms(log, columns):
     """
     if log is None:
         return tuple(name for name in columns if name in LOG_PROPERTIES)
-    log = (log,) if isinstance(log, str) else tuple(log)
+    log = property_names("log", log)
     for name in log:
         check_choice("log", name, columns)
     return log
 
 
-def usable_rows(columns, log):
+def usable_rows(columns, recovered, log):
     """Rows that can be fitted (bool, shape (N,)), and how many cannot by reason."""
-    usable = np.ones(len(next(iter(columns.values()))), dtype=bool)
-    counts = {}
+    usable = np.isfinite(recovered)
+    counts = {"recovered masked": int((~usable).sum())}
     for name, column in columns.items():
         rules = {f"{name} masked, NaN or infinite": np.isfinite(column)}
         if name in log:

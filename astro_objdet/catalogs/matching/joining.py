@@ -1,7 +1,10 @@
 """Two tables in one: rows side by side, columns renamed where they clash."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
 from astropy.table import Column, MaskedColumn, QTable
 from astropy.utils.masked import Masked
 
@@ -29,7 +32,7 @@ def join_tables(left, right, left_rows, right_rows, *, suffixes=("_1", "_2"), ex
     -------
     `~astropy.table.QTable`
         Where a row has no partner numbers are NaN, or masked if they are integers or
-        booleans; all else is masked.
+        booleans without a unit; all else is masked.
 
     Raises
     ------
@@ -52,22 +55,28 @@ def join_tables(left, right, left_rows, right_rows, *, suffixes=("_1", "_2"), ex
 
 def _output_names(left, right, suffixes, reserved):
     """New name by old one, for each table."""
-    if len(suffixes) != 2 or suffixes[0] == suffixes[1]:
+    if (
+        isinstance(suffixes, str)
+        or not isinstance(suffixes, Sequence)
+        or len(suffixes) != 2
+        or suffixes[0] == suffixes[1]
+    ):
         raise InputError(f"suffixes must be two different texts, got {suffixes!r}")
     sides = [[] if table is None else table.colnames for table in (left, right)]
-    # FITS, VOTable readers and SQL know no difference of case.
+    # FITS, VOTable readers and SQL know no difference of case. Names of one table that differ
+    # in nothing else are the table's own affair.
     folded = [{name.lower() for name in side} for side in sides]
     taken = {name.lower() for name in reserved}
-    renamed, used = [], set(taken)
+    renamed, used = [], set(reserved)
     for side, other, suffix in zip(sides, folded[::-1], suffixes, strict=True):
-        new = {n: n + suffix if n.lower() in other | taken else n for n in side}
-        for name in new.values():
-            if name.lower() in used:
+        new = {n: f"{n}{suffix}" if n.lower() in other | taken else n for n in side}
+        for old, name in new.items():
+            if name in used:
                 raise InputError(
-                    f"suffixes {suffixes!r} do not make column names different: two "
-                    f"would be called {name!r}"
+                    f"suffixes {tuple(suffixes)!r} do not make column names different: with "
+                    f"{suffix!r} {old!r} becomes {name!r}, which is there already"
                 )
-            used.add(name.lower())
+            used.add(name)
         renamed.append(new)
     return renamed
 
@@ -81,7 +90,7 @@ def _take(column, rows):
         return _nothing(column, len(rows))
     taken = column[np.where(missing, 0, rows)]
     if isinstance(taken, u.Quantity) or (isinstance(taken, Column) and taken.dtype.kind == "f"):
-        taken = _plain_quantity(_unmasked(taken))
+        taken = _with_place_for_nan(_unmasked(taken))
         taken[missing] = np.nan
         if isinstance(taken, MaskedColumn):
             taken.mask[missing] = True
@@ -95,13 +104,17 @@ def _take(column, rows):
     return taken
 
 
-def _plain_quantity(taken):
-    """A quantity that can be NaN: latitudes and longitudes refuse it."""
-    if type(taken) is u.Quantity or not isinstance(taken, u.Quantity):
+def _with_place_for_nan(taken):
+    """A quantity that can be NaN: integers cannot, and latitudes and longitudes refuse it."""
+    if not isinstance(taken, u.Quantity):
         return taken
-    plain = taken.view(u.Quantity)
-    plain.info.description, plain.info.format = taken.info.description, taken.info.format
-    return plain
+    info = taken.info
+    if taken.dtype.kind != "f":
+        taken = taken.astype(float)
+    if isinstance(taken, Latitude | Longitude):
+        taken = taken.view(u.Quantity)
+    taken.info.description, taken.info.format = info.description, info.format
+    return taken
 
 
 def _unmasked(taken):

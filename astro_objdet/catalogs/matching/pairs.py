@@ -14,11 +14,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from astro_objdet.errors import ResourceError
+
 __all__ = ["Pairs", "best_pairs", "groups", "nearest", "pairs_within"]
 
 _ARCSEC = np.pi / 180 / 3600
 # Rows of one side that are searched at a time, which bounds the memory.
 _CHUNK = 2_000_000
+# Pairs that take some 10 GB.
+_MANY = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,11 @@ def pairs_within(first_ra, first_dec, second_ra, second_dec, radius, *, of="seco
     Returns
     -------
     Pairs
+
+    Raises
+    ------
+    ResourceError
+        If a radius for all makes more than 10⁸ pairs.
     """
     first = _points(first_ra, first_dec)
     second = _points(second_ra, second_dec)
@@ -105,6 +114,7 @@ def _search(plain, own, radius):
     found = []
     if len(plain) and len(own):
         limit = _chord(radius)
+        _refuse_crowds(plain, own, limit)
         parts = [(rows, _tree(own if rows is None else own[rows])) for rows in _octaves(limit)]
         for start in range(0, len(plain), _CHUNK):
             tree = _tree(plain[start : start + _CHUNK])
@@ -116,6 +126,20 @@ def _search(plain, own, radius):
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+
+def _refuse_crowds(plain, own, limit):
+    """Raise `ResourceError` for more pairs than fit into memory."""
+    # What uniform skies would give, a cap of the sphere each; then exactly.
+    expected = len(plain) * np.mean(limit**2) / 4 * len(own)
+    if expected < _MANY / 100:
+        return
+    count = _tree(plain).count_neighbors(_tree(own), float(np.max(limit)))
+    if np.ndim(limit) == 0 and count > _MANY:
+        raise ResourceError(
+            f"radius makes {count:.2g} pairs of {len(plain)} and {len(own)} rows, more than "
+            f"{_MANY:.0e}; use a smaller one"
+        )
 
 
 def _near(tree, other, limits):

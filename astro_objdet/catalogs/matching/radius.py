@@ -1,4 +1,4 @@
-"""How near is near enough: radii as angles, lengths or columns, and redshift windows."""
+"""How near is near enough: radii as angles, lengths or columns."""
 
 import dataclasses
 import re
@@ -8,11 +8,13 @@ from astropy import units as u
 
 from astro_objdet.catalogs.columns import ColumnValues, numeric_values
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
-from astro_objdet.errors import InputError, check_choice, check_positive
+from astro_objdet.errors import InputError, check_positive
 
-__all__ = ["Radius", "RedshiftWindow", "parse_radius", "radius_arcsec"]
+__all__ = ["Radius", "parse_radius", "radius_arcsec"]
 
-_MULTIPLE = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*\*?\s*(.*?)\s*")
+_MULTIPLE = re.compile(
+    r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?:[-+]?(?:nan|inf)(?=\s)))?\s*\*?\s*(.*?)\s*"
+)
 _MARKS = {"'": "arcmin", '"': "arcsec"}
 _WHAT = "radius must be an angle ('30 arcsec'), a length ('100 kpc'), or a column ('0.75 psf_fwhm')"
 
@@ -74,15 +76,20 @@ def parse_radius(radius, unit=None):
             if not name:
                 raise InputError(f"{_WHAT}; got {radius!r}")
             value = 1.0 if value is None else float(value)
-            column_unit = None if unit is None else _length_or_angle(u.Unit(unit), unit)
-            return Radius(check_positive("radius", value), column_unit, name)
+            return Radius(check_positive("radius", value), _unit_of_column(unit), name)
         value = float(value)
-    elif isinstance(radius, u.Quantity) and radius.isscalar:
+    elif isinstance(radius, u.Quantity) and radius.isscalar and not np.any(_mask_of(radius)):
         value, known = float(radius.value), radius.unit
     else:
         raise InputError(f"{_WHAT}; got {radius!r}")
     known = _length_or_angle(known, radius)
+    if known.is_equivalent(u.deg) and value * known.to(u.deg) > 180:
+        raise InputError(f"radius must be at most 180 deg, got {str(radius)!r}")
     return Radius(check_positive("radius", value), known)
+
+
+def _mask_of(quantity):
+    return getattr(quantity, "mask", False)
 
 
 def _unit(name):
@@ -93,6 +100,15 @@ def _unit(name):
         return u.Unit(_MARKS.get(name, name))
     except (ValueError, TypeError):
         return None
+
+
+def _unit_of_column(given):
+    if given is None:
+        return None
+    known = given if isinstance(given, u.UnitBase) else _unit(given)
+    if known is None or known.physical_type not in ("angle", "length"):
+        raise InputError(f"radius_unit must be an angle or a length, got {str(given)!r}")
+    return known
 
 
 def _length_or_angle(unit, given):
@@ -166,79 +182,3 @@ def _length_at(radius, kpc, redshift, cosmology, reason):
     missing = ~usable & (reason == "")
     reason[missing] = redshift.reason[missing]
     return arcsec, reason
-
-
-@dataclasses.dataclass(frozen=True)
-class RedshiftWindow:
-    """Which pairs lie at the same redshift.
-
-    Attributes
-    ----------
-    left, right : `~astro_objdet.catalogs.columns.ColumnValues`
-        Redshifts of the rows of both tables.
-    max_dz : float
-    kind : {"absolute", "relative", "sigma"}
-        Of \\|z1 - z2\\|, of that over 1 + z2, or in units of the combined errors.
-    missing : {"reject", "accept"} or None
-        What becomes of pairs of which a redshift is missing; None if none is.
-    left_error, right_error : `~astro_objdet.catalogs.columns.ColumnValues` or None
-        Standard errors, for ``"sigma"``.
-    """
-
-    left: ColumnValues
-    right: ColumnValues
-    max_dz: float
-    kind: str = "absolute"
-    missing: str | None = None
-    left_error: ColumnValues | None = None
-    right_error: ColumnValues | None = None
-
-    def __post_init__(self):
-        check_positive("max_dz", self.max_dz)
-        check_choice("dz", self.kind, ("absolute", "relative", "sigma"))
-        if self.missing is not None:
-            check_choice("missing_redshift", self.missing, ("accept", "reject"))
-            return
-        for side, columns in (("left", self._columns("left")), ("right", self._columns("right"))):
-            for column in columns:
-                bad = int(np.count_nonzero(~column.usable))
-                if bad:
-                    raise InputError(
-                        f"{bad} of {len(column.usable)} rows of the {side} table have no usable "
-                        f"{column.name!r}: say by missing_redshift whether to 'accept' or "
-                        "'reject' their pairs"
-                    )
-
-    def _columns(self, side):
-        both = getattr(self, side), getattr(self, f"{side}_error")
-        return [column for column in both if column is not None]
-
-    def test(self, pairs):
-        """Judge pairs.
-
-        Parameters
-        ----------
-        pairs : `~astro_objdet.catalogs.matching.pairs.Pairs`
-            With the rows of the left table first.
-
-        Returns
-        -------
-        inside : `~numpy.ndarray` of bool
-            Which pairs to keep.
-        missing : `~numpy.ndarray` of bool
-            Of which pairs a redshift or its error is missing.
-        """
-        one, two = pairs.first, pairs.second
-        known = np.ones(len(pairs), bool)
-        for side, rows in (("left", one), ("right", two)):
-            for column in self._columns(side):
-                known &= column.usable[rows]
-        with np.errstate(invalid="ignore"):
-            gap = np.abs(self.left.values[one] - self.right.values[two])
-            if self.kind == "relative":
-                gap = gap / (1 + self.right.values[two])
-            if self.kind == "sigma":
-                errors = self.left_error.values[one], self.right_error.values[two]
-                gap = gap / np.hypot(*errors)
-            inside = gap <= self.max_dz
-        return np.where(known, inside, self.missing == "accept"), ~known

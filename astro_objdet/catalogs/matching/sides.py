@@ -3,10 +3,11 @@
 import dataclasses
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import offset_by
 from astropy.table import Table
 
-from astro_objdet.catalogs.columns import SkyPositions, sky_positions
+from astro_objdet.catalogs.columns import SkyPositions, position_names, sky_positions
 from astro_objdet.errors import InputError
 
 __all__ = ["Side", "column_of", "open_side"]
@@ -59,7 +60,7 @@ class Side:
         angle, distance = shift
         distance = np.broadcast_to(distance, len(self))[rows]
         moved = offset_by(np.radians(ra), np.radians(dec), angle, np.radians(distance / 3600))
-        return np.degrees(moved[0]), np.degrees(moved[1])
+        return tuple(part.to_value(u.deg) for part in moved)
 
     def summary(self, matched):
         """What ``.meta`` records of the table and of how many rows were matched."""
@@ -82,8 +83,8 @@ def open_side(table, name, columns=None, frame=None):
     ----------
     table : `~astropy.table.Table`
     name : {"left", "right"}
-    columns : pair of str, optional
-        Names of the columns with the position.
+    columns : pair of str, or str, optional
+        Names of the columns with the position, or of one of coordinates.
     frame : str, optional
         Of the position.
 
@@ -94,12 +95,12 @@ def open_side(table, name, columns=None, frame=None):
     """
     if not isinstance(table, Table):
         raise InputError(f"{name} must be an astropy Table, got {type(table).__name__}")
-    ra, dec = (None, None) if columns is None else columns
+    ra, dec = position_names(columns, f"{name}_columns")
     positions = sky_positions(table, side=name, ra=ra, dec=dec, frame=frame)
     return Side(name, table, positions, list(positions.reasons), positions.code.copy())
 
 
-def column_of(name, sides, parameter):
+def column_of(name, sides, parameter, what="column"):
     """Which side's column a name means.
 
     Parameters
@@ -109,6 +110,8 @@ def column_of(name, sides, parameter):
     sides : pair of Side
     parameter : str
         Named in messages.
+    what : str, optional
+        What it might be besides, for the message: "unit and no column".
 
     Returns
     -------
@@ -132,4 +135,4 @@ def column_of(name, sides, parameter):
         if prefix == side.name and column:
             return side, column
     listed = "; ".join(f"{side.name} has {', '.join(side.table.colnames)}" for side in sides)
-    raise InputError(f"{parameter}: neither table has a column {name!r}; {listed}")
+    raise InputError(f"{parameter}: {name!r} is no {what} of either table; {listed}")

@@ -4,7 +4,6 @@ from importlib.metadata import version
 
 import numpy as np
 from astropy import units as u
-from astropy.stats import poisson_conf_interval
 from astropy.table import Column, MaskedColumn
 
 from astro_objdet.catalogs.cosmology import cosmology_meta
@@ -31,10 +30,9 @@ _REASONS = (
     "its candidates have better matches",
     "the other table has no usable row",
 )
-_REASON_TYPE = "U40"
 
 
-def match_table(sides, match, join, suffixes, *, scale, window, cosmology, settings, by_chance):
+def match_table(sides, match, join, suffixes, *, scale, window, cosmology, settings, chance):
     """Put the result of a cross-match into one table.
 
     Parameters
@@ -49,8 +47,8 @@ def match_table(sides, match, join, suffixes, *, scale, window, cosmology, setti
     cosmology : `~astropy.cosmology.Cosmology`
     settings : dict
         Parameters to record.
-    by_chance : list of int
-        Numbers of matches with one table shifted.
+    chance : dict or None
+        What `~astro_objdet.catalogs.matching.chance.chance_matches` found.
 
     Returns
     -------
@@ -85,7 +83,7 @@ def match_table(sides, match, join, suffixes, *, scale, window, cosmology, setti
         suffixes=suffixes,
         extra=[column[order] for column in columns],
     )
-    joined.meta.update(_meta(sides, pairs, counts, settings, window, scale, cosmology, by_chance))
+    joined.meta.update(_meta(sides, pairs, counts, settings, window, scale, cosmology, chance))
     return joined
 
 
@@ -118,18 +116,18 @@ def _group_columns(sides, match, rows):
     number = np.zeros(len(rows[0]), np.int64)
     for of_side, row in zip((left, right), rows, strict=True):
         number[row >= 0] = of_side[row[row >= 0]]
+    none = number == 0
     what = "rows of both tables that candidate pairs link"
-    yield MaskedColumn(number, "group_id", mask=number == 0, description=f"number of the {what}")
-    yield MaskedColumn(
-        size[number], "group_size", mask=number == 0, description=f"number of {what}"
-    )
+    yield MaskedColumn(number, "group_id", mask=none, description=f"identifier of the {what}")
+    yield MaskedColumn(size[number], "group_size", mask=none, description=f"count of the {what}")
 
 
 def _reason_columns(sides, match, lonely, rows):
     """Why rows are alone, and what they came closest to."""
     count = len(rows[0])
     status = np.zeros(count, np.uint8)
-    reason = np.full(count, "", dtype=_REASON_TYPE)
+    longest = max(map(len, (*_REASONS, *sides[0].reasons, *sides[1].reasons)))
+    reason = np.full(count, "", dtype=f"U{longest}")
     row = np.full(count, -1)
     separation = np.full(count, np.nan)
     for i, (side, other) in enumerate((sides, sides[::-1])):
@@ -143,11 +141,12 @@ def _reason_columns(sides, match, lonely, rows):
     yield Column(_STATUS[status], "match_status", description="matched, unmatched, or set aside")
     yield Column(reason, "match_reason", description="why there is no match")
     yield MaskedColumn(
-        row, "nearest_row", mask=row < 0, description="nearest row of the other table, from 0"
+        row,
+        "nearest_row",
+        mask=row < 0,
+        description="row of the other table, from 0: the nearest candidate, or the nearest of all",
     )
-    yield Column(
-        separation, "nearest_separation", unit=u.arcsec, description="angle to the nearest row"
-    )
+    yield Column(separation, "nearest_separation", unit=u.arcsec, description="angle to that row")
 
 
 def _why(side, other, match, alone, left):
@@ -163,7 +162,7 @@ def _why(side, other, match, alone, left):
     if not len(other.rows):
         code[:] = 4
     code = np.where(side.code > 0, side.code + len(_REASONS) - 1, code)
-    reasons = np.array([*_REASONS, *side.reasons[1:]], dtype=_REASON_TYPE)
+    reasons = np.array([*_REASONS, *side.reasons[1:]])
     row = np.full(len(side), -1)
     separation = np.full(len(side), np.nan)
     asked = alone[side.code[alone] == 0]
@@ -177,7 +176,7 @@ def _why(side, other, match, alone, left):
     return reasons[code[alone]], row[alone], separation[alone]
 
 
-def _meta(sides, pairs, counts, settings, window, scale, cosmology, by_chance):
+def _meta(sides, pairs, counts, settings, window, scale, cosmology, chance):
     """What ``.meta`` records of the match, and the meta of both tables."""
     record = {"parameters": settings, "pairs": len(pairs)}
     for side, matched in zip(sides, counts, strict=True):
@@ -185,10 +184,13 @@ def _meta(sides, pairs, counts, settings, window, scale, cosmology, by_chance):
     if window is not None:
         record["left"]["redshift"] = window.left.name
         record["right"]["redshift"] = window.right.name
+        for side, error in ((sides[0], window.left_error), (sides[1], window.right_error)):
+            if error is not None:
+                record[side.name]["redshift_error"] = error.name
     if scale is not None:
         record["cosmology"] = cosmology_meta(cosmology)
-    if by_chance:
-        record["chance"] = _chance(by_chance)
+    if chance is not None:
+        record["chance"] = chance
     record["version"] = version("astro-objdet")
     meta = {"crossmatch": record}
     for side in sides:
@@ -196,16 +198,3 @@ def _meta(sides, pairs, counts, settings, window, scale, cosmology, by_chance):
         if kept:
             meta[side.name] = kept
     return plain_meta(meta)
-
-
-def _chance(by_chance):
-    """Mean number of chance matches with its 95 % interval, from the counts of all trials."""
-    trials = len(by_chance)
-    low, high = poisson_conf_interval(sum(by_chance), "frequentist-confidence", sigma=1.96)
-    return {
-        "trials": trials,
-        "matches": float(np.mean(by_chance)),
-        "low": float(low / trials),
-        "high": float(high / trials),
-        "counts": [int(count) for count in by_chance],
-    }

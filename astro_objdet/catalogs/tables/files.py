@@ -1,10 +1,11 @@
 """Tables from and to files of any of the formats that catalogues come in."""
 
+import contextlib
 import csv
 import gzip
+import io
 import struct
 import zlib
-from functools import partial
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
@@ -14,8 +15,9 @@ from astropy.io import fits
 from astropy.table.meta import YamlParseError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astro_objdet.catalogs.detections import Detections
+from astro_objdet.catalogs.detections import COLUMNS, Detections, as_detections
 from astro_objdet.catalogs.tables.fitstable import read_fits, write_fits
+from astro_objdet.catalogs.tables.formats import SUFFIXES, format_by_suffix, format_of
 from astro_objdet.catalogs.tables.parquet import read_parquet, write_parquet
 from astro_objdet.catalogs.tables.regionpoints import read_regions, write_regions
 from astro_objdet.catalogs.tables.text import read_text, write_csv, write_ecsv
@@ -23,38 +25,25 @@ from astro_objdet.catalogs.tables.votable import read_votable, write_votable
 from astro_objdet.errors import InputError
 from astro_objdet.files import atomic_path, check_writable
 
-__all__ = ["check_output", "read_table", "write_table"]
+__all__ = ["check_output", "dump_as", "read_as", "read_table", "write_as", "write_table"]
 
+# What reads and writes each format of `SUFFIXES`.
 _READERS = {
-    "text": read_text,
+    "ascii.ecsv": read_text,
+    "ascii.csv": read_text,
     "fits": read_fits,
     "votable": read_votable,
     "parquet": read_parquet,
-    "regions": read_regions,
+    "ds9": read_regions,
 }
-# Suffix: name in _READERS, and what writes it.
-_FORMATS = {
-    ".ecsv": ("text", write_ecsv),
-    ".csv": ("text", write_csv),
-    ".fits": ("fits", write_fits),
-    ".fit": ("fits", write_fits),
-    ".vot": ("votable", write_votable),
-    ".votable": ("votable", write_votable),
-    ".xml": ("votable", write_votable),
-    ".parquet": ("parquet", write_parquet),
-    ".parq": ("parquet", write_parquet),
-    ".reg": ("regions", write_regions),
+_WRITERS = {
+    "ascii.ecsv": write_ecsv,
+    "ascii.csv": write_csv,
+    "fits": write_fits,
+    "votable": write_votable,
+    "parquet": write_parquet,
+    "ds9": write_regions,
 }
-# The names that the formats have in astropy's unified I/O.
-_IN_ASTROPY = {
-    write_ecsv: "ascii.ecsv",
-    write_csv: "ascii.csv",
-    write_fits: "fits",
-    write_votable: "votable",
-    write_parquet: "parquet",
-    write_regions: "ds9",
-}
-_LISTED = "FITS, ECSV, CSV, VOTable, Parquet and DS9 regions"
 # Every way in which a damaged file fails in one of the readers.
 _READING_FAILS = (
     OSError,
@@ -110,28 +99,25 @@ def read_table(path, *, hdu=None):
     UserWarning
         If a file has several tables, or a service says that it cut its answer short.
     """
-    try:
-        kind = _kind_of(Path(path))
-        return _as_detections(_READERS[kind](path, hdu))
-    except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(str(error), path) from error
-    except _READING_FAILS as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"cannot be read: {' '.join(reason.split())[:300]}", path) from error
+    with _reading(path):
+        return _detections_if_all_there(_READERS[format_of(path)](path, hdu))
 
 
-def check_output(path, overwrite=False):
+def check_output(path, overwrite=False, inputs=()):
     """Raise what `write_table` would for this name, before any work is done for the table.
+
+    Parameters
+    ----------
+    path, overwrite, inputs
+        As for `~astro_objdet.files.check_writable`.
 
     Raises
     ------
     InputError, OutputExistsError
-        As `write_table` does.
+        As `write_table` does, and if ``path`` is one of the inputs.
     """
-    _writer(Path(path))
-    check_writable(path, overwrite)
+    _check_format(_format_to_write(path), path)
+    check_writable(path, overwrite, inputs)
 
 
 def write_table(table, path, *, overwrite=False):
@@ -158,88 +144,96 @@ def write_table(table, path, *, overwrite=False):
     OutputExistsError
         If the file exists and ``overwrite`` is false.
     """
-    path = Path(path)
-    write = _writer(path)
-    if isinstance(table, Detections) and _one_value_a_row(table):
-        write = partial(_write_detections, _IN_ASTROPY[write])
+    write_as(_format_to_write(path), table, path, overwrite)
+
+
+def read_as(name, source, hdu=None, guess=True):
+    """Read a table of a format in `SUFFIXES`.
+
+    Parameters
+    ----------
+    name : str
+        The format.
+    source : path-like or file object
+    hdu : int or str, optional
+        As in `read_table`.
+    guess : bool, optional
+        Whether NaN and empty texts stand for missing values where a file does not tell the two
+        apart.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Raises
+    ------
+    InputError
+        As in `read_table`, but not always with the path.
+    """
+    with _reading():
+        return _READERS[name](source, hdu, guess)
+
+
+def write_as(name, table, path, overwrite=False):
+    """Write a table as `write_table` does, in a format that the suffix need not name."""
+    _check_format(name, path)
     with atomic_path(path, overwrite) as temporary, open(temporary, "wb") as file:
         try:
-            if path.suffix.lower() == ".gz":
+            if _is_packed(path):
                 # Without a name and a time in it, the same table gives the same bytes.
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                    write(table, packed)
+                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream:
+                    _WRITERS[name](table, stream)
             else:
-                write(table, file)
+                _WRITERS[name](table, file)
         except (ValueError, TypeError) as error:
             raise InputError(f"cannot be written: {error}", path) from error
 
 
-def _write_detections(name, table, stream):
-    """Write detections by their own method, so that they can be read by their own."""
-    table.write(stream, format=name)
+def dump_as(name, table):
+    """Return the bytes of a table in a format of `SUFFIXES`."""
+    stream = io.BytesIO()
+    _WRITERS[name](table, stream)
+    return stream.getvalue()
 
 
-def _one_value_a_row(table):
-    return all(column.ndim == 1 and hasattr(column, "dtype") for column in table.itercols())
+@contextlib.contextmanager
+def _reading(path=None):
+    """Let every way in which a damaged file fails come out as InputError, naming the file."""
+    try:
+        yield
+    except InputError as error:
+        if path is None or error.path is not None:
+            raise
+        raise InputError(str(error), path) from error
+    except _READING_FAILS as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"cannot be read: {' '.join(reason.split())[:300]}", path) from error
 
 
-def _writer(path):
-    if _suffix(path) not in _FORMATS:
-        raise InputError(
-            f"the suffix must be one of {', '.join(_FORMATS)}, got {path.suffix!r}", path
-        )
-    _, write = _FORMATS[_suffix(path)]
-    if write is write_parquet and path.suffix.lower() == ".gz":
+def _format_to_write(path):
+    name = format_by_suffix(path)
+    if name is None:
+        known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+        raise InputError(f"the suffix must be one of {known}, got {Path(path).suffix!r}", path)
+    return name
+
+
+def _check_format(name, path):
+    if name == "parquet" and _is_packed(path):
         raise InputError("Parquet is compressed by itself; leave .gz out of the name", path)
-    return write
 
 
-def _suffix(path):
-    name = path.name.lower()
-    return Path(name.removesuffix(".gz")).suffix
+def _is_packed(path):
+    return str(path).lower().endswith(".gz")
 
 
-def _kind_of(path):
-    """Return the name of the reader, by suffix, else by content."""
-    with open(path, "rb") as file:
-        start = file.read(4096)
-    if not start:
-        raise InputError("is empty")
-    if start.startswith(b"\x1f\x8b"):
-        start = zlib.decompressobj(wbits=31).decompress(start)
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        raise InputError("is a web page, not a table")
-    known = _FORMATS.get(_suffix(path))
-    if known is not None:
-        return known[0]
-    if start.startswith(b"SIMPLE  ="):
-        return "fits"
-    if start.startswith(b"PAR1"):
-        return "parquet"
-    if b"<votable" in text or b":votable" in text:
-        return "votable"
-    if text.startswith(b"# region file format"):
-        return "regions"
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(b"#")]
-    if text.startswith(b"# %ecsv") or (lines and any(mark in lines[0] for mark in b",;\t")):
-        return "text"
-    raise InputError(f"is in no known format; known are {_LISTED}, by suffix or content")
-
-
-def _as_detections(table):
-    """Return a table as detections if it has all of their columns, complete and with units."""
-    standard = Detections.from_boxes(np.zeros((0, 4)), [], [])
-    if isinstance(table, Detections) or not set(standard.colnames) <= set(table.colnames):
+def _detections_if_all_there(table):
+    """Return a table as detections if it has all of their columns, with nothing missing."""
+    if isinstance(table, Detections) or not set(COLUMNS) <= set(table.colnames):
         return table
-    for name in standard.colnames:
-        unit, found = standard[name].unit, table[name].unit
-        if np.any(getattr(table[name], "mask", False)) or table[name].ndim != 1:
-            return table
-        if unit is not None and found is not None and not found.is_equivalent(unit):
-            return table
-    for name in standard.colnames:
-        if standard[name].unit is not None and table[name].unit is None:
-            # As in a CSV file that went through a spreadsheet.
-            table[name].unit = standard[name].unit
-    return Detections(table, copy=False)
+    if any(np.any(getattr(table[name], "mask", False)) for name in COLUMNS):
+        return table
+    try:
+        return as_detections(table)
+    except InputError:
+        return table

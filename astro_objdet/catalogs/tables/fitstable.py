@@ -1,4 +1,4 @@
-"""Tables as FITS: binary tables as they are, and with the header of `tableschema`.
+"""Tables as FITS: binary tables as they are, and with the header of `schema`.
 
 The header stands in the COMMENT cards where astropy writes and looks for its own.
 """
@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.formats import title_of
 from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
@@ -46,20 +47,22 @@ _WITH_NULL = {
 _PREFERRED = "LDAC_OBJECTS"
 
 
-def read_fits(path, hdu=None):
+def read_fits(source, hdu=None, guess=True):
     """Read a table of a FITS file.
 
     Parameters
     ----------
-    path : path-like
+    source : path-like or file object
         Also compressed, as far as astropy can.
     hdu : int or str, optional
         Number or name. Without it the only table is read, or the first of several with a warning.
+    guess : bool, optional
+        Whether NaN stands for a missing number where the file does not tell the two apart.
 
     Returns
     -------
     `~astropy.table.Table`
-        Missing values (TNULL, NaN, null logicals) masked.
+        Missing values (TNULL, null logicals, NaN) masked.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
@@ -67,16 +70,16 @@ def read_fits(path, hdu=None):
         warnings.filterwarnings("ignore", "(?s).*check for bytes values")
         # A table cut short is no table, though astropy reads what is left.
         warnings.filterwarnings("error", "File may have been truncated")
-        with fits.open(path, memmap=True) as hdus:
-            table = _chosen(hdus, hdu)
-            columns = _columns(table)
+        with fits.open(source, memmap=True) as hdus:
+            table = _chosen(hdus, hdu, source)
+            columns = _columns(table, guess)
             header = table.header
     return _with_header(columns, header)
 
 
 def write_fits(table, stream):
     """Write a table as a FITS file with one binary table."""
-    plain, lines = flatten(table, _UNSAFE)
+    plain, lines = flatten(table, _UNSAFE, "fU", always_mixins=True)
     stored = [_storable(column) for column in plain.itercols()]
     hdu = fits.table_to_hdu(
         Table([values for values, _ in stored], names=plain.colnames, copy=False),
@@ -97,7 +100,7 @@ def write_fits(table, stream):
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
 
 
-def _chosen(hdus, wanted):
+def _chosen(hdus, wanted, source):
     tables = [h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
     listed = ", ".join(f"{hdus.index(h)} ({h.name or 'no name'})" for h in tables)
     if not tables:
@@ -117,20 +120,20 @@ def _chosen(hdus, wanted):
         if table.name == _PREFERRED:
             return table
     warnings.warn(
-        f"{hdus.filename()}: has tables in HDUs {listed}; the first is read, hdu= chooses",
+        f"{title_of(source)}: has tables in HDUs {listed}; the first is read, hdu= chooses",
         UserWarning,
         stacklevel=5,
     )
     return tables[0]
 
 
-def _columns(hdu):
+def _columns(hdu, guess):
     names = [c.name or f"col{i}" for i, c in enumerate(hdu.columns, start=1)]
     check_unique(names)
     data = hdu.data
     columns = []
     for number, (name, definition) in enumerate(zip(names, hdu.columns, strict=True)):
-        values, mask = _values(data, number, definition, isinstance(hdu, fits.TableHDU))
+        values, mask = _values(data, number, definition, isinstance(hdu, fits.TableHDU), guess)
         info = {
             "unit": _unit(definition.unit),
             "description": hdu.header.get(f"TCOMM{number + 1}"),
@@ -141,7 +144,7 @@ def _columns(hdu):
     return Table(columns, copy=False)
 
 
-def _values(data, number, definition, ascii_table):
+def _values(data, number, definition, ascii_table, guess):
     """Return a column in native byte order, and where it is missing.
 
     The rows of the file are not contiguous in a column, which makes everything that follows slow,
@@ -160,7 +163,7 @@ def _values(data, number, definition, ascii_table):
         elif definition.null is not None and raw.dtype.kind in "iu":
             mask = raw == definition.null
     values = np.array(values, dtype=values.dtype.newbyteorder("="))
-    if values.dtype.kind in "fc":
+    if guess and values.dtype.kind in "fc":
         missing = np.isnan(values)
         mask = missing if mask is None else mask | missing
     return values, mask
@@ -216,7 +219,8 @@ def _storable(column):
             "written to FITS; remove it, or write .ecsv"
         )
     if values.dtype.kind == "U":
-        values = np.strings.encode(np.where(mask, "", values), "ascii")
+        # Escapes have made it ASCII.
+        values = np.where(mask, "", values).astype(np.bytes_)
         return (values if values.dtype.itemsize else values.astype("S1")), None
     values = values.astype(_STORED.get(values.dtype.name, values.dtype), copy=False)
     if not mask.any():

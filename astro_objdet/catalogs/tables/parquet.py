@@ -1,6 +1,6 @@
 """Tables as Parquet, and Arrow's columns as astropy's.
 
-Missing values are Arrow's nulls. The header of `tableschema` stands where astropy looks for its
+Missing values are Arrow's nulls. The header of `schema` stands where astropy looks for its
 own.
 """
 
@@ -12,7 +12,15 @@ from astropy.table import Table
 from pyarrow import parquet
 
 from astro_objdet.catalogs.columns.angles import unmasked
-from astro_objdet.catalogs.tables.schema import check_unique, flatten, parse, restore, with_info
+from astro_objdet.catalogs.tables.formats import title_of
+from astro_objdet.catalogs.tables.schema import (
+    check_unique,
+    flatten,
+    parse,
+    refuse_complex,
+    restore,
+    with_info,
+)
 from astro_objdet.errors import InputError
 
 __all__ = ["from_arrow", "read_parquet", "write_parquet"]
@@ -20,8 +28,8 @@ __all__ = ["from_arrow", "read_parquet", "write_parquet"]
 _HEADER = b"table_meta_yaml"
 
 
-def read_parquet(path, hdu=None):
-    """Read a Parquet file.
+def read_parquet(source, hdu=None, guess=True):
+    """Read a Parquet file, in which missing values are never a guess.
 
     Columns that no table of ours has a place for, such as structs, are left out with a warning.
 
@@ -31,13 +39,13 @@ def read_parquet(path, hdu=None):
     """
     if hdu is not None:
         raise InputError(f"hdu is for FITS and VOTable, got {hdu!r} for a Parquet file")
-    stored = parquet.ParquetFile(path)
+    stored = parquet.ParquetFile(source)
     schema = stored.schema_arrow
     check_unique(schema.names)
     left_out = [field.name for field in schema if _is_foreign(field.type)]
     if left_out:
         warnings.warn(
-            f"{path}: columns left out, which hold structures: {', '.join(left_out)}",
+            f"{title_of(source)}: columns left out, which hold structures: {', '.join(left_out)}",
             UserWarning,
             stacklevel=4,
         )
@@ -55,6 +63,7 @@ def read_parquet(path, hdu=None):
 def write_parquet(table, stream):
     """Write a table as Parquet."""
     plain, lines = flatten(table)
+    refuse_complex(plain, "Parquet")
     metadata = {_HEADER.decode(): "\n".join(lines)}
     arrays = {}
     for column in plain.itercols():

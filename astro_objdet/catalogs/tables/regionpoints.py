@@ -1,6 +1,5 @@
 """Tables as DS9 region files: a point a row, or the boxes of detections."""
 
-import gzip
 import re
 import warnings
 
@@ -11,6 +10,7 @@ from regions import RectangleSkyRegion, SkyRegion
 
 from astro_objdet.catalogs.columns import guess_column, numeric_values, sky_positions
 from astro_objdet.catalogs.detections import Detections
+from astro_objdet.catalogs.tables.formats import content_of
 from astro_objdet.catalogs.tables.regionsio import box_columns, dump_ds9, load_ds9
 from astro_objdet.errors import InputError
 
@@ -20,7 +20,7 @@ _SCORE_TAG = "score="
 # A box as `dump_ds9` writes it, with what makes it a point.
 _BOX = re.compile(r"^box\(([^,]+),([^,]+),[^)]*\) #", re.MULTILINE)
 # What joined tables put behind the names that both sides have.
-_LEFT = "_1"
+_SIDES = ("_1", "_2")
 _POINT = r"point(\1,\2) # point=circle"
 
 
@@ -35,11 +35,7 @@ def read_regions(path, hdu=None):
     """
     if hdu is not None:
         raise InputError(f"hdu is for FITS and VOTable, got {hdu!r} for a region file")
-    with open(path, "rb") as file:
-        content = file.read()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
-    regions = list(load_ds9(content))
+    regions = list(load_ds9(content_of(path)))
     if regions and all(map(_is_scored_box, regions)):
         return Detections.from_regions(regions)
     for number, region in enumerate(regions):
@@ -66,13 +62,14 @@ def write_regions(table, stream):
     """Write the boxes of detections, or a point a row, as a DS9 region file.
 
     The columns of positions, labels and scores are found as `sky_positions` and `guess_column`
-    do; in matched tables those of the left. Rows without a position are left out with a warning.
+    do; in matched tables those of the left, and of the right for the rows it has alone. Rows
+    without a position are left out with a warning.
     """
     if isinstance(table, Detections):
         stream.write(dump_ds9(table))
         return
-    positions = _positions(table)
-    rows = np.flatnonzero(positions.usable)
+    ra, dec = _positions(table)
+    rows = np.flatnonzero(np.isfinite(ra))
     if len(rows) < len(table):
         warnings.warn(
             f"{len(table) - len(rows)} of {len(table)} rows have no position and are left out of "
@@ -85,7 +82,7 @@ def write_regions(table, stream):
         _scores(table)[rows],
         _labels(table, rows),
     )
-    boxes["ra"], boxes["dec"] = positions.ra[rows] * u.deg, positions.dec[rows] * u.deg
+    boxes["ra"], boxes["dec"] = ra[rows] * u.deg, dec[rows] * u.deg
     stream.write(_BOX.sub(_POINT, dump_ds9(boxes).decode()).encode())
 
 
@@ -95,15 +92,27 @@ def _is_scored_box(region):
 
 
 def _positions(table):
+    """Right ascension and declination in degrees, NaN for none."""
     try:
-        return sky_positions(table, side="the")
+        found = sky_positions(table, side="the")
     except InputError:
-        names = [name for name in table.colnames if name.endswith(_LEFT)]
-        if not names:
+        sides = [_of_a_side(table, suffix) for suffix in _SIDES]
+        if None in sides:
             raise
-    left = table[names]
-    left.rename_columns(names, [name.removesuffix(_LEFT) for name in names])
-    return sky_positions(left, side="the left of the matched")
+        left, right = sides
+        # Rows that the right table has alone have no place in the left one.
+        alone = ~left.usable
+        return np.where(alone, right.ra, left.ra), np.where(alone, right.dec, left.dec)
+    return found.ra, found.dec
+
+
+def _of_a_side(table, suffix):
+    names = [name for name in table.colnames if name.endswith(suffix)]
+    if not names:
+        return None
+    side = table[names]
+    side.rename_columns(names, [name.removesuffix(suffix) for name in names])
+    return sky_positions(side, side="the matched")
 
 
 def _scores(table):

@@ -1,9 +1,11 @@
 """Any table as plain columns with native masks, and the YAML header that tells the rest.
 
-Like `~astro_objdet.catalogs.tables.header`, which is for detections, but masked values stay what
-each format has for missing ones, and columns may have several values a row. The header is the one
-of ECSV with two lists more: ``masked`` names the columns with missing values, so that an empty
-string or a NaN elsewhere is itself; ``escaped`` those with backslash escapes.
+Data types, units, descriptions, astropy's other column classes and the whole nested ``.meta`` are
+in the header, which is the one of ECSV. It stands where the format has room for text. Columns are
+stored natively beside it, with their units, so that other programs read the file as it is.
+
+The header has two lists more than that of ECSV: ``masked`` names the columns with missing values,
+so that an empty string or a NaN elsewhere is itself; ``escaped`` those with backslash escapes.
 """
 
 import json
@@ -20,13 +22,21 @@ from yaml.representer import RepresenterError
 from astro_objdet.catalogs.columns.angles import unmasked
 from astro_objdet.errors import InputError
 
-__all__ = ["check_unique", "flatten", "parse", "plain_text", "restore", "with_info"]
+__all__ = [
+    "check_unique",
+    "flatten",
+    "parse",
+    "plain_text",
+    "refuse_complex",
+    "restore",
+    "with_info",
+]
 
 _MIXINS = "__serialized_columns__"
 _ATTRIBUTES = ("unit", "format", "description", "meta")
 
 
-def flatten(table, unsafe=None, **extra):
+def flatten(table, unsafe=None, merged="", always_mixins=False, **extra):
     """Take a table apart into plain columns and header lines.
 
     Parameters
@@ -35,6 +45,12 @@ def flatten(table, unsafe=None, **extra):
         Left as it is.
     unsafe : `re.Pattern`, optional
         What a text cell of the format cannot hold; escaped in the columns that have it.
+    merged : str, optional
+        As `restore` has it. Masked columns with such values besides get a column with their mask,
+        as astropy's own writers make it.
+    always_mixins : bool, optional
+        Whether the header lists astropy's other column classes even if there are none, as the
+        FITS reader of astropy 7 expects.
     **extra
         Further entries of the header.
 
@@ -53,13 +69,17 @@ def flatten(table, unsafe=None, **extra):
     """
     parts = Table(copy=False)
     for name in table.colnames:
-        parts.add_column(_as_column(table[name], name), name=name, copy=False)
+        column = _as_column(table[name], name)
+        if isinstance(column, MaskedColumn) and _is_ambiguous(column, merged):
+            column.info.serialize_method["ecsv"] = "data_mask"
+        parts.add_column(column, name=name, copy=False)
     # The context in which missing values stay in their column.
     with serialize_context_as("ecsv"):
         parts = serialize.represent_mixins_as_columns(parts)
     meta = OrderedDict(table.meta)
-    if parts.meta.get(_MIXINS):
-        meta[_MIXINS] = parts.meta[_MIXINS]
+    mixins = parts.meta.get(_MIXINS, {})
+    if mixins or always_mixins:
+        meta[_MIXINS] = mixins
     plain = Table([_as_column(c, c.info.name) for c in parts.itercols()], copy=False)
     header = {"meta": meta, **extra}
     header["masked"] = [c.name for c in plain.itercols() if isinstance(c, MaskedColumn)]
@@ -104,7 +124,8 @@ def restore(table, header, merged=""):
         From `parse`.
     merged : str, optional
         Kinds of numpy's types in which the format cannot tell a missing value from NaN or an
-        empty string: "f", "U" or "fU". In masked columns these are all missing.
+        empty string: "f", "U" or "fU". In the columns that the header says have missing values,
+        these are all missing.
 
     Returns
     -------
@@ -169,6 +190,16 @@ def check_unique(names):
         seen.add(name)
 
 
+def refuse_complex(table, what):
+    """Raise `InputError` if a column holds complex numbers, which few formats read back."""
+    for column in table.itercols():
+        if column.dtype.kind == "c":
+            raise InputError(
+                f"column {column.name!r} holds complex numbers, which are not written to {what}; "
+                "remove it, or write .fits"
+            )
+
+
 def _as_column(column, name):
     """Return a plain column of what is one; other classes, like coordinates, as they are."""
     quantity = type(column) is u.Quantity or type(column).__name__ == "MaskedQuantity"
@@ -208,6 +239,13 @@ def _restored(column, known, header, merged):
     if "masked" in header:
         mask = _missing(values, mask, merged) if name in header["masked"] else None
     return with_info(values, mask, name, known)
+
+
+def _is_ambiguous(column, merged):
+    """Return whether values of a masked column would be taken for missing ones."""
+    values, mask = unmasked(column)
+    nothing = np.zeros(values.shape, dtype=bool)
+    return bool(np.any(_missing(values, nothing, merged) & ~mask))
 
 
 def _missing(values, mask, merged):

@@ -1,7 +1,6 @@
 """Tables as text: ECSV, CSV with its header in comment lines, and any other CSV."""
 
 import csv
-import gzip
 import io
 import json
 import re
@@ -12,8 +11,15 @@ from astropy.table import Table
 from pyarrow import csv as arrow_csv
 
 from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.formats import content_of
 from astro_objdet.catalogs.tables.parquet import from_arrow
-from astro_objdet.catalogs.tables.schema import check_unique, flatten, parse, restore
+from astro_objdet.catalogs.tables.schema import (
+    check_unique,
+    flatten,
+    parse,
+    refuse_complex,
+    restore,
+)
 from astro_objdet.errors import InputError
 
 __all__ = ["read_text", "write_csv", "write_ecsv"]
@@ -24,10 +30,19 @@ _ROWS_AT_ONCE = 50_000
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def read_text(path, hdu=None):
+def read_text(source, hdu=None, guess=True):
     """Read ECSV, or CSV with commas, semicolons or tabs, from a file that may be gzipped.
 
-    In columns of numbers ``null``, ``N/A``, ``NaN`` and the like are missing, and masked.
+    In columns of numbers of CSV ``null``, ``N/A``, ``NaN`` and the like are missing, and masked.
+
+    Parameters
+    ----------
+    source : path-like or file object
+    hdu : None
+        Refused, as text has none.
+    guess : bool, optional
+        Whether NaN in CSV, and an empty text in ECSV, stand for missing values where the file
+        does not tell the two apart.
 
     Returns
     -------
@@ -35,15 +50,11 @@ def read_text(path, hdu=None):
     """
     if hdu is not None:
         raise InputError(f"hdu is for FITS and VOTable, got {hdu!r} for a text file")
-    with open(path, "rb") as file:
-        content = file.read()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
-    content = _as_utf8(content)
+    content = _as_utf8(content_of(source))
     comments, start = _leading_comments(content)
     if comments and comments[0].startswith("%ECSV"):
-        return _read_described(content[start:], parse(comments[1:]))
-    return _read_csv(content, start, comments)
+        return _read_described(content[start:], parse(comments[1:]), guess)
+    return _read_csv(content, start, comments, guess)
 
 
 def write_ecsv(table, stream):
@@ -63,7 +74,8 @@ def write_csv(table, stream):
 
 
 def _write(table, stream, delimiter):
-    plain, lines = flatten(table, delimiter=delimiter)
+    plain, lines = flatten(table, merged="U", delimiter=delimiter)
+    refuse_complex(plain, "text")
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     for line in ["%ECSV 1.0", "---", *lines]:
         text.write(f"# {line}\n")
@@ -134,7 +146,7 @@ def _leading_comments(content):
         start = end + 1
 
 
-def _read_described(body, header):
+def _read_described(body, header, guess):
     """Read the cells behind a header of ECSV."""
     names = [column["name"] for column in header["datatype"]]
     if not names:
@@ -156,7 +168,7 @@ def _read_described(body, header):
     table = _arrow_read(body, delimiter, names, 1, types, [""])
     for name, subtype in subtypes.items():
         table.replace_column(name, _from_json(table[name], subtype))
-    if "masked" not in header:
+    if guess and "masked" not in header:
         # As astropy writes it, a missing text is an empty one.
         header = {**header, "masked": names}
     return restore(table, header, "U")
@@ -184,7 +196,7 @@ def _from_json(column, subtype):
     return np.ma.MaskedArray(values.astype("U" if datatype == "string" else datatype), missing)
 
 
-def _read_csv(content, start, comments):
+def _read_csv(content, start, comments, guess):
     """Read CSV without a header of types."""
     body = content[start:]
     if not body.strip():
@@ -199,7 +211,8 @@ def _read_csv(content, start, comments):
             raise InputError("its first line has numbers where the names of columns belong")
     names = [name or f"col{number}" for number, name in enumerate(names, start=1)]
     check_unique(names)
-    return _arrow_read(body, delimiter, names, lines_of_names, None, _NULLS)
+    nulls = [word for word in _NULLS if guess or word.lower() != "nan"]
+    return _arrow_read(body, delimiter, names, lines_of_names, None, nulls)
 
 
 def _delimiter(body):

@@ -1,4 +1,4 @@
-"""Tables as VOTable: any, and with the header of `tableschema` in a PARAM."""
+"""Tables as VOTable: any, and with the header of `schema` in a PARAM."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.tables.formats import title_of
 from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
@@ -36,15 +37,17 @@ _STORED = {
 }
 
 
-def read_votable(path, hdu=None):
+def read_votable(source, hdu=None, guess=True):
     """Read a table of a VOTable.
 
     Parameters
     ----------
-    path : path-like
+    source : path-like or file object
     hdu : int or str, optional
         Number of the table, from 0, or its ID or name. Without it the only table is read, or
         the first of several with a warning.
+    guess : bool, optional
+        Whether NaN stands for a missing number where the file does not tell the two apart.
 
     Returns
     -------
@@ -55,17 +58,17 @@ def read_votable(path, hdu=None):
     with warnings.catch_warnings():
         # Half of the files of large services break the standard in harmless ways.
         warnings.simplefilter("ignore", AstropyWarning)
-        tree = votable.parse(path, verify="ignore")
-    _check_answer(tree, path)
-    element = _chosen(tree, hdu, path)
+        tree = votable.parse(source, verify="ignore")
+    _check_answer(tree, source)
+    element = _chosen(tree, hdu, source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        return _table(tree, element)
+        return _table(tree, element, guess)
 
 
 def write_votable(table, stream):
     """Write a table as a VOTable, its cells as text."""
-    plain, lines = flatten(table, _UNSAFE)
+    plain, lines = flatten(table, _UNSAFE, "fU")
     stored = Table([_storable(column) for column in plain.itercols()], copy=False)
     tree = votable.from_table(stored)
     element = tree.get_first_table()
@@ -87,7 +90,7 @@ def write_votable(table, stream):
     tree.to_xml(stream)
 
 
-def _check_answer(tree, path):
+def _check_answer(tree, source):
     """Refuse a service's word that it failed, warn if it cut its answer short."""
     infos = [*tree.infos, *(info for resource in tree.resources for info in resource.infos)]
     for info in infos:
@@ -97,11 +100,13 @@ def _check_answer(tree, path):
             raise InputError(f"is a service's message of an error: {words}")
         if name == "QUERY_STATUS" and status == "OVERFLOW":
             warnings.warn(
-                f"{path}: the service cut its answer short: {words}", UserWarning, stacklevel=5
+                f"{title_of(source)}: the service cut its answer short: {words}",
+                UserWarning,
+                stacklevel=5,
             )
 
 
-def _chosen(tree, wanted, path):
+def _chosen(tree, wanted, source):
     tables = [table for table in tree.iter_tables() if table.fields]
     if not tables:
         raise InputError("holds no table")
@@ -113,14 +118,14 @@ def _chosen(tree, wanted, path):
         raise InputError(f"hdu must be that of a table: {listed}; got {wanted!r}")
     if len(tables) > 1:
         warnings.warn(
-            f"{path}: has tables {listed}; the first is read, hdu= chooses",
+            f"{title_of(source)}: has tables {listed}; the first is read, hdu= chooses",
             UserWarning,
             stacklevel=5,
         )
     return tables[0]
 
 
-def _table(tree, element):
+def _table(tree, element, guess):
     names = _names(element.fields)
     check_unique(names)
     systems = _systems(tree)
@@ -133,7 +138,7 @@ def _table(tree, element):
             "description": field.description,
             "meta": {key: value for key, value in meta.items() if value},
         }
-        columns.append(_column(array, name, info))
+        columns.append(_column(array, name, info, guess))
     table = Table(columns, copy=False)
     headers = [param.value for param in element.params if param.name == _PARAM]
     if headers:
@@ -166,7 +171,7 @@ def _systems(tree):
     }
 
 
-def _column(array, name, info):
+def _column(array, name, info, guess):
     mask = np.ma.getmaskarray(array)
     values = np.asarray(array)
     if values.dtype.kind == "O":
@@ -181,7 +186,9 @@ def _column(array, name, info):
     if mask.dtype.names or mask.shape != values.shape:
         mask = None
     if values.dtype.kind in "fc":
-        mask = np.isnan(values) if mask is None else mask | np.isnan(values)
+        # Astropy masks NaN, and the number that the file may name for missing ones.
+        known, nan = (False if mask is None else mask), np.isnan(values)
+        mask = known | nan if guess else known & ~nan
     return with_info(values, mask, name, info)
 
 
@@ -198,7 +205,10 @@ def _storable(column):
     if values.dtype.kind in "fc" and mask.any():
         values = np.where(mask, np.array(np.nan, values.dtype), values)
     meta = {"ucd": column.meta["ucd"]} if (column.meta or {}).get("ucd") else None
-    info = {"unit": _unit_of(column), "description": column.description, "meta": meta}
+    unit, description = _unit_of(column), column.description
+    if unit is None and column.unit is not None:
+        description = f"{description or ''} [{column.unit}]".lstrip()
+    info = {"unit": unit, "description": description, "meta": meta}
     return with_info(values, mask, column.name, info)
 
 
