@@ -252,14 +252,15 @@ def as_detections(table):
     return Detections(table, copy=False)
 
 
-# The modules that know the formats build on this one, and load pyarrow, which takes long: they
-# are imported when they are first needed.
+# The codecs load pyarrow, which takes long: they are imported when they are first needed.
 def _read(name, source, hdu=None, filename=None):
     """Read a file object or path; astropy gives a VOTable's name in ``filename`` besides."""
-    from astro_objdet.catalogs.tables.files import read_as
+    from astro_objdet.catalogs.tables.codecs import READERS, reading
 
-    # A detection without a number has NaN, whatever other tables mean by it.
-    return as_detections(read_as(name, io.BytesIO(content_of(source)), hdu, guess=False))
+    with reading():
+        # A detection without a number has NaN, whatever other tables mean by it.
+        table = READERS[name](io.BytesIO(content_of(source)), hdu, False)
+    return as_detections(table)
 
 
 def _read_ds9(source, wcs=None):
@@ -267,14 +268,20 @@ def _read_ds9(source, wcs=None):
 
 
 def _write(name, table, output, overwrite=False):
-    from astro_objdet.catalogs.tables.files import dump_as, write_as
+    from astro_objdet.catalogs.tables.codecs import WRITERS, check_packing, dump, write
 
+    writer = _write_ds9 if name == "ds9" else WRITERS[name]
     if isinstance(output, str | os.PathLike):
-        write_as(name, table, output, overwrite)
+        check_packing(name, output)
+        write(writer, table, output, overwrite)
     elif isinstance(output, io.TextIOBase):
-        output.write(dump_as(name, table).decode())
+        output.write(dump(writer, table).decode())
     else:
-        output.write(dump_as(name, table))
+        output.write(dump(writer, table))
+
+
+def _write_ds9(table, stream):
+    stream.write(regionsio.dump_ds9(table))
 
 
 def _identify(name, origin, path, fileobj, *args, **kwargs):
