@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import QTable
 
 from astro_objdet.catalogs.evaluation import Evaluation
+from astro_objdet.catalogs.footprint import occupied
 from astro_objdet.catalogs.plain import plain
 from astro_objdet.catalogs.selection import SelectionFunction
 from astro_objdet.errors import InputError
@@ -16,6 +17,10 @@ __all__ = ["EvaluationReport", "report_of"]
 
 # Fewer objects than this of each outcome do not carry a selection function.
 _FEWEST = 10
+# From so many on each side the sky that was searched can be told, roughly; and which share of
+# the truth may lie outside of it unsaid.
+_MAPPED = 100
+_FAR = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,7 @@ def report_of(evaluation, threshold=None, files=None):
     row = evaluation.at(threshold)
     threshold = float(row["threshold"])
     selection, notes = _selection(evaluation, threshold)
+    notes += _doubts(evaluation)
     if row["tp"] + row["fp"] == 0:
         notes.append(f"No detection counts at the threshold {threshold:g}.")
     return EvaluationReport(
@@ -109,6 +115,26 @@ def report_of(evaluation, threshold=None, files=None):
             for side, path in (files or {}).items()
         },
     )
+
+
+def _doubts(evaluation):
+    """What may make the counts mean something else than they say."""
+    found, truth = evaluation.detections, evaluation.truth
+    lowest = evaluation.thresholds["threshold"][0]
+    if not evaluation.meta["inclusive"]:
+        equal = int(np.count_nonzero(np.asarray(found["score"]) == lowest))
+        if equal:
+            yield f"{equal} detections have a score of {lowest:g} and are not above that threshold."
+    there = np.isfinite(np.asarray(found["ra"].value))
+    counted = np.asarray(truth["status"]) == "counted"
+    if evaluation.area is None and min(there.sum(), counted.sum()) >= _MAPPED:
+        inside = occupied(found["ra"].value[there], found["dec"].value[there])
+        away = ~inside(truth["ra"].value[counted], truth["dec"].value[counted])
+        if away.mean() > _FAR:
+            yield (
+                f"No footprint is known, and {100 * away.mean():.0f} % of the counted truth lie "
+                "where no detection is near: if that sky was not searched, give the footprint."
+            )
 
 
 def _selection(evaluation, threshold):

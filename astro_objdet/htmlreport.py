@@ -8,6 +8,7 @@ from astropy import units as u
 from jinja2 import Environment, PackageLoader
 
 from astro_objdet import plots
+from astro_objdet.catalogs.evaluating.summary import verdict
 from astro_objdet.plots.canvas import svg_text
 
 __all__ = ["html_report"]
@@ -29,7 +30,7 @@ def html_report(report, title=None):
     environment = Environment(
         loader=PackageLoader("astro_objdet"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["digits"] = _digits
+    environment.filters.update(digits=_digits, verdict=verdict)
     evaluation = report.evaluation
     meta = evaluation.meta
     return environment.get_template("report.html").render(

@@ -153,7 +153,7 @@ def _counts(thresholds, tp, fp, fn, area):
 
 
 def _centre(truth, matched, threshold):
-    errors = {"threshold": threshold, "n": int(matched.sum())}
+    errors = {"threshold": threshold, "n": int(matched.sum()), "n_kpc": int(matched.sum())}
     for name, unit in (("separation_kpc", "kpc"), ("separation", "arcsec")):
         offsets = truth[name].to_value(unit)[matched]
         errors[f"rms_{unit}"], errors[f"median_{unit}"] = _rms(offsets), _median(offsets)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 
 from astro_objdet import evaluations
 from astro_objdet.catalogs.evaluation import evaluate
@@ -44,8 +44,6 @@ def catalogues(n=120, seed=6):
 
 @pytest.fixture
 def files(tmp_path):
-    from astropy.table import vstack
-
     parts, truth = catalogues()
     vstack(parts).write(tmp_path / "found.ecsv")
     truth.write(tmp_path / "truth.fits")
@@ -192,6 +190,30 @@ def test_empty_tables(files, tmp_path, empty):
     assert (report.evaluation.thresholds["tp"] == 0).all()
     assert names(tmp_path / "out") == TABLES | PICTURES | {"report.html"}
     assert read_table(tmp_path / "out" / "detections.ecsv").colnames
+
+
+def test_truth_where_nobody_looked_is_said(tmp_path):
+    parts, truth = catalogues(n=400)
+    more = truth.copy()
+    more["RA"] = more["RA"] + 60
+    vstack(parts).write(tmp_path / "found.ecsv")
+    truth.write(tmp_path / "here.ecsv")
+    vstack([truth, more]).write(tmp_path / "everywhere.ecsv")
+    here = evaluate_files(tmp_path / "found.ecsv", tmp_path / "here.ecsv", tmp_path / "a")
+    assert not any("No footprint" in note for note in here.notes)
+    all_ = evaluate_files(tmp_path / "found.ecsv", tmp_path / "everywhere.ecsv", tmp_path / "b")
+    (note,) = [note for note in all_.notes if "No footprint" in note]
+    assert "50 % of the counted truth lie where" in note
+
+
+def test_scores_at_the_lowest_threshold_are_said(files, tmp_path):
+    table = Table.read(files[0])
+    table["score"][:7] = 0
+    table.write(tmp_path / "zero.ecsv")
+    report = evaluate_files(tmp_path / "zero.ecsv", files[1], tmp_path / "a")
+    assert "7 detections have a score of 0 and are not above that threshold." in report.notes
+    report = evaluate_files(tmp_path / "zero.ecsv", files[1], tmp_path / "b", inclusive=True)
+    assert not any("score of 0" in note for note in report.notes)
 
 
 def test_nothing_is_overwritten(files, tmp_path, monkeypatch):

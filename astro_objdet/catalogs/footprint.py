@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
 from astro_objdet.catalogs.fieldgeometry import normalised, unit_vectors
@@ -19,6 +20,7 @@ __all__ = [
     "field_corners",
     "footprint_moc",
     "read_moc",
+    "occupied",
     "sky_cells",
 ]
 
@@ -30,6 +32,9 @@ _ORDER_0_DEG = np.sqrt(FULL_SKY_DEG2 / 12)
 _CELLS_ACROSS, _CELLS_ACROSS_MANY, _MANY_FIELDS = 450, 110, 500
 _FINEST_ORDER = 29
 # Finest cells of `sky_cells`: 0.43 arcmin.
+# Rows to a cell, so that few cells of a field are empty by chance; fewer rows fill a circle.
+_PER_CELL = 4
+_FEW = 64
 _CELL_ORDER = 13
 
 
@@ -171,6 +176,30 @@ def sky_cells(ra, dec, at_least=20):
         if _occupied(cell >> shift, order) >= at_least:
             break
     return cell >> shift, 2**order
+
+
+def occupied(ra, dec):
+    """A function that says which positions lie where some others are.
+
+    Parameters
+    ----------
+    ra, dec : array of float, shape (N,)
+        Degrees, finite, N at least 1. Fewer than 64 are taken to fill a circle; of more, the
+        HEALPix cells that hold some, about four or more of them to a cell.
+
+    Returns
+    -------
+    callable
+        From right ascensions and declinations to `~numpy.ndarray` of bool.
+    """
+    if len(ra) < _FEW:
+        points = SkyCoord(ra, dec, unit="deg").cartesian
+        centre = SkyCoord(points.mean(), representation_type="unitspherical")
+        reach = centre.separation(SkyCoord(points)).max() + 1 * u.arcsec
+        return lambda lon, lat: centre.separation(SkyCoord(lon, lat, unit="deg")) <= reach
+    cells, nside = sky_cells(ra, dec, at_least=len(ra) // (4 * _PER_CELL))
+    cells, grid = np.unique(cells), HEALPix(nside=nside, order="nested")
+    return lambda lon, lat: np.isin(grid.lonlat_to_healpix(lon * u.deg, lat * u.deg), cells)
 
 
 def _occupied(cell, order):

@@ -158,9 +158,33 @@ def test_the_summary_at_a_threshold(evaluated):
     number = lines.index("at the threshold 0.8:")
     centre, ks = evaluated.centre_at(0.8), evaluated.ks_at(0.8)
     assert f"(rms of {centre['n']})" in lines[number + 1]
-    assert f"redshift: KS {ks['statistic'][0]:.4f}" in lines[number + 2]
+    assert f"kpc (rms of {centre['n_kpc']})" in lines[number + 2]
+    assert f"redshift: KS {ks['statistic'][0]:.4f}" in lines[number + 3]
     # Of a threshold that nothing passes there is nothing to say.
     assert "at the threshold" not in evaluated.summary(1)
+
+
+def test_centre_errors_count_those_with_a_redshift(both):
+    found, truth = both
+    truth = truth.copy()
+    truth["redshift"][::2] = np.nan
+    centre = evaluate(found, truth, "30 arcsec").centre_at(0)
+    assert 0 < centre["n_kpc"] < centre["n"]
+
+
+def test_too_few_to_tell(both):
+    found, truth = both
+    lines = evaluate(found, truth[:3]).summary(0)
+    assert "too few to tell" in lines
+    assert "no difference" not in lines
+
+
+def test_without_scores_there_is_no_best_and_no_average(both):
+    found, truth = both
+    plain = found["ra", "dec"]
+    lines = evaluate(plain, truth).summary()
+    assert "average precision" not in lines
+    assert "best" not in lines
 
 
 def test_a_threshold_that_was_not_evaluated(evaluated):

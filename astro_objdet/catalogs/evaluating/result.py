@@ -119,8 +119,8 @@ class Evaluation:
         Returns
         -------
         dict
-            ``n``, ``rms_kpc`` (paper I, Eq. 8), ``median_kpc``, ``rms_arcsec``, ``median_arcsec``,
-            ``threshold``.
+            ``n``, ``rms_arcsec``, ``median_arcsec``; of those with a redshift ``n_kpc``,
+            ``rms_kpc`` (paper I, Eq. 8), ``median_kpc``; ``threshold``.
         """
         return self.centres[self._number(threshold)]
 

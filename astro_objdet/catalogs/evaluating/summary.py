@@ -4,7 +4,10 @@ from astropy import units as u
 
 from astro_objdet.textlines import table_lines
 
-__all__ = ["summary_lines"]
+__all__ = ["summary_lines", "verdict"]
+
+# Below so many objects a KS test finds no difference whatever there is.
+_TOO_FEW = 5
 
 
 def summary_lines(evaluation, threshold=None):
@@ -28,7 +31,8 @@ def summary_lines(evaluation, threshold=None):
     row = evaluation.at(threshold)
     yield from _what_was_read(evaluation.meta)
     yield from _counts(evaluation)
-    yield f"average precision {evaluation.average_precision:.4f}"
+    if len(evaluation.thresholds) > 1:
+        yield f"average precision {evaluation.average_precision:.4f}"
     if evaluation.coco is not None:
         known = {**evaluation.coco, "F1": evaluation.f1_coco}
         yield "COCO: " + ", ".join(f"{name} {value:.4f}" for name, value in known.items())
@@ -60,6 +64,7 @@ def _counts(evaluation):
     interval = f"({100 * evaluation.meta['confidence']:g} %)"
     header = ("threshold", "true", "false", "missed", "purity", interval)
     header += ("completeness", interval, "F1", "")
+    several = len(evaluation.thresholds) > 1
     rows = [
         (
             f"{row['threshold']:g}",
@@ -67,7 +72,7 @@ def _counts(evaluation):
             *_share(row, "purity"),
             *_share(row, "completeness"),
             f"{row['f1']:.4f}",
-            "best" if row.index == evaluation.best and row["f1"] > 0 else "",
+            "best" if row.index == evaluation.best and row["f1"] > 0 and several else "",
         )
         for row in evaluation.thresholds
     ]
@@ -80,12 +85,19 @@ def _share(row, name):
 
 def _at_threshold(centre, tests):
     if centre["n"]:
-        length = f"{centre['rms_kpc']:.2f} kpc, " if centre["rms_kpc"] == centre["rms_kpc"] else ""
-        yield f"  centre error {length}{centre['rms_arcsec']:.2f} arcsec (rms of {centre['n']})"
+        yield f"  centre error {centre['rms_arcsec']:.2f} arcsec (rms of {centre['n']})"
+    if centre["n_kpc"]:
+        yield f"  centre error {centre['rms_kpc']:.2f} kpc (rms of {centre['n_kpc']})"
     for test in tests:
         if test["n_recovered"]:
-            verdict = "differs" if test["differs"] else "no difference"
             yield (
                 f"  {test['property']}: KS {test['statistic']:.4f}, "
-                f"critical {test['critical']:.4f}, {verdict}"
+                f"critical {test['critical']:.4f}, {verdict(test)}"
             )
+
+
+def verdict(test):
+    """What a row of the KS tests says, in words."""
+    if test["n_recovered"] < _TOO_FEW:
+        return "too few to tell"
+    return "differs" if test["differs"] else "no difference"

@@ -161,7 +161,8 @@ def centre_errors(found, truth, matches, offsets, thresholds):
         matched = rows >= 0
         arcsec = separation[matched]
         kpc = arcsec * truth.values["kpc_per_arcsec"][matched]
-        errors.append({"n": len(arcsec), "threshold": float(threshold)})
+        known = int(np.isfinite(kpc).sum())
+        errors.append({"n": len(arcsec), "n_kpc": known, "threshold": float(threshold)})
         errors[-1] |= _rms_and_median("kpc", kpc) | _rms_and_median("arcsec", arcsec)
     return errors
 

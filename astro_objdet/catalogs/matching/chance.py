@@ -6,22 +6,15 @@ finds nothing there, so that the count is divided by the share that stays on it.
 """
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.stats import poisson_conf_interval
-from astropy_healpix import HEALPix
 
-from astro_objdet.catalogs.footprint import sky_cells
+from astro_objdet.catalogs.footprint import occupied
 
 __all__ = ["chance_matches"]
 
 _SHIFT = 3
 # Below this share of rows that stay in the field there is no telling.
 _SHARE = 0.8
-# Rows of the other table to a cell, so that few cells of its field are empty by chance.
-_PER_CELL = 4
-# Fewer rows are taken to fill a circle.
-_FEW = 64
 
 
 def chance_matches(sides, reach, trials, match):
@@ -68,19 +61,7 @@ def _share(moved, still, shift):
     rows, others = moved.rows, still.rows
     if not (len(rows) and len(others)):
         return 1.0
-    inside = _field(*still.radec(others))
+    inside = occupied(*still.radec(others))
     before = np.count_nonzero(inside(*moved.radec(rows)))
     after = np.count_nonzero(inside(*moved.radec(rows, shift)))
     return min(after / before, 1.0) if before else 1.0
-
-
-def _field(ra, dec):
-    """A function that says which positions lie where some others are."""
-    if len(ra) < _FEW:
-        points = SkyCoord(ra, dec, unit="deg").cartesian
-        centre = SkyCoord(points.mean(), representation_type="unitspherical")
-        reach = centre.separation(SkyCoord(points)).max() + 1 * u.arcsec
-        return lambda lon, lat: centre.separation(SkyCoord(lon, lat, unit="deg")) <= reach
-    cells, nside = sky_cells(ra, dec, at_least=len(ra) // (4 * _PER_CELL))
-    cells, grid = np.unique(cells), HEALPix(nside=nside, order="nested")
-    return lambda lon, lat: np.isin(grid.lonlat_to_healpix(lon * u.deg, lat * u.deg), cells)
