@@ -187,7 +187,9 @@ def test_warnings_are_lines_on_stderr(command, detector, inputs, tmp_path, monke
 
 def test_ctrl_c_leaves_nothing(inputs, tmp_path):
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # Where the tests run in the background, children are made to ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"sys.path.insert(0, {str(__file__.rsplit('/', 2)[0])!r})\n"
         "from fakes import BlobDetector\n"
         "from astro_objdet import runs\n"
