@@ -41,9 +41,11 @@ __all__ = ["crossmatch"]
 )
 @click.option("--left-redshift", metavar="COLUMN", help="Redshift of LEFT, for --max-dz.")
 @click.option("--right-redshift", metavar="COLUMN", help="Redshift of RIGHT, for --max-dz.")
-@click.option("--left-redshift-error", metavar="COLUMN", help="Its standard error, for --dz sigma.")
 @click.option(
-    "--right-redshift-error", metavar="COLUMN", help="Its standard error, for --dz sigma."
+    "--left-redshift-error", metavar="COLUMN", help="Standard error of it, for --dz sigma."
+)
+@click.option(
+    "--right-redshift-error", metavar="COLUMN", help="Standard error of it, for --dz sigma."
 )
 @click.option(
     "--missing-redshift",
