@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from astro_objdet.errors import InputError, ModelError, NetworkError
-from astro_objdet.files import sha256_of, write_whole
+from astro_objdet.files import check_writable, sha256_of, write_whole
 
 __all__ = [
     "calibrate_weights",
@@ -280,6 +280,7 @@ def calibrate_weights(name, table, out, *, sky=None, overwrite=False):
     from astro_objdet.catalogs.tables.files import read_table
 
     state, card, digest = load_state(name)
+    check_writable(out, overwrite, (resolve_weights(name), table))
     found = read_table(table)
     recipe = card["recipe"]["name"]
     provenance = {"recipe": recipe, "weights_sha256": digest}

@@ -193,6 +193,16 @@ def test_calibrated_copy_is_written_whole_or_not_at_all(path, judged, tmp_path):
         calibrate_weights(path, table, tmp_path / "calibrated.pth")
 
 
+def test_calibrating_replaces_none_of_its_inputs(path, judged, tmp_path):
+    table = tmp_path / "detections.ecsv"
+    judged.write(table)
+    before = path.read_bytes(), table.read_bytes()
+    for out in (path, table):
+        with pytest.raises(InputError, match="is read for this, and never replaced"):
+            calibrate_weights(path, table, out, overwrite=True)
+    assert (path.read_bytes(), table.read_bytes()) == before
+
+
 def test_detections_of_another_recipe_or_of_other_weights(path, judged, tmp_path):
     table, out = tmp_path / "detections.ecsv", tmp_path / "calibrated.safetensors"
     judged.meta["recipe"] = "rings"
