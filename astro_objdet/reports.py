@@ -1,10 +1,10 @@
 """What a run is going to do, and what it did."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 from astro_objdet.catalogs import Detections
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import InputError, OutputExistsError
 
 __all__ = [
@@ -172,10 +172,7 @@ def table_units(table):
 
 def table_rows(table):
     """Rows of a table as dicts of plain Python values, NaN and masked as None."""
-    columns = {
-        name: [_plain(value) for value in getattr(column, "value", column).tolist()]
-        for name, column in table.items()
-    }
+    columns = plain(table)
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
@@ -188,7 +185,3 @@ def _exit_code(done, failures):
         return 4
     codes = {failure.exit_code for failure in failures}
     return codes.pop() if len(codes) == 1 else InputError.exit_code
-
-
-def _plain(value):
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -215,8 +215,8 @@ def test_purity_against_the_score_rises(evaluation):
         ({"by": "flux"}, "by must be a column, of row, ra.*; got 'flux'"),
         ({"by": [1.0, 2.0]}, r"by must be 204 values, one a row, got shape \(2,\)"),
         ({"by": {"other": [1.0]}}, "by must have values for ''; it has other"),
-        ({"bins": 0}, "bins must be an integer from 1, got 0"),
-        ({"bins": [2, 1]}, "bins must be a number or rising edges"),
+        ({"bins": 0}, "bins must be an integer above 0 or ascending edges, got 0"),
+        ({"bins": [2, 1]}, "bins must be an integer above 0 or ascending edges"),
         ({"threshold": 0.33}, "threshold must be one of 0, 0.1"),
     ],
 )

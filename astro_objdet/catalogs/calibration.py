@@ -12,7 +12,7 @@ import numbers
 import numpy as np
 
 from astro_objdet.catalogs.arguments import check_table
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.fitting.arrays import edge_array, float_array
 from astro_objdet.catalogs.fitting.isotonic import isotonic_knots
 from astro_objdet.catalogs.fitting.reliability import calibration_error, reliability_table

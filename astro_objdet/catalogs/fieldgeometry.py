@@ -3,14 +3,12 @@
 import numpy as np
 
 from astro_objdet.catalogs.matching.pairs import pairs_within
+from astro_objdet.catalogs.sphere import normalised, ra_dec, unit_vectors
 
 __all__ = [
     "field_positions",
     "fields_containing",
     "nearest_field",
-    "normalised",
-    "ra_dec",
-    "unit_vectors",
 ]
 
 _ARCSEC_PER_RADIAN = np.degrees(1) * 3600
@@ -96,23 +94,6 @@ def fields_containing(corners, ra, dec):
     edge_x, edge_y = _half_sizes(corners)
     inside = (np.abs(x) <= edge_x[near.second]) & (np.abs(y) <= edge_y[near.second])
     return near.first[inside], near.second[inside], x[inside], y[inside]
-
-
-def unit_vectors(ra, dec):
-    """Points on the unit sphere, shape (..., 3), of degrees."""
-    ra, dec = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-
-
-def normalised(vectors):
-    """Vectors of length 1 in the same directions; the last axis is the components."""
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def ra_dec(points):
-    """Degrees of points, shape (N, 3)."""
-    x, y, z = points.T
-    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
 def _half_sizes(corners):

@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
-from astro_objdet.catalogs.fieldgeometry import normalised, unit_vectors
+from astro_objdet.catalogs.sphere import normalised, unit_vectors
 from astro_objdet.errors import InputError
 
 __all__ = [

@@ -17,11 +17,11 @@ from astro_objdet.catalogs.columns import (
     redshift_values,
     sky_positions,
 )
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.cosmology import cosmology_meta, get_cosmology, kpc_per_arcsec
-from astro_objdet.catalogs.matching.joining import plain_meta
 from astro_objdet.catalogs.matching.pairs import pairs_within
 from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
+from astro_objdet.catalogs.plain import plain_meta
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = ["triage"]

@@ -1,11 +1,12 @@
 """Completeness and purity against a property of the objects, such as a flux ratio."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import cycle
 
 import numpy as np
 
-from astro_objdet.catalogs.fitting.arrays import float_array
+from astro_objdet.catalogs.fitting.arrays import edge_array, float_array
 from astro_objdet.catalogs.metrics import wilson
 from astro_objdet.errors import InputError
 from astro_objdet.plots.canvas import (
@@ -188,18 +189,13 @@ def _draw(ax, samples, bins, log, confidence):
 
 
 def _edges(bins, values, log):
-    if np.ndim(bins):
-        edges = float_array("bins", bins)
-        good = edges.ndim == 1 and len(edges) > 1 and (np.diff(edges) > 0).all()
-        if not good or (log and edges[0] <= 0):
-            raise InputError(f"bins must be a number or rising edges, got {edges.tolist()}")
-        return edges
-    if isinstance(bins, bool) or int(bins) != bins or bins < 1:
-        raise InputError(f"bins must be an integer from 1, got {bins!r}")
     low, high = values.min(), values.max()
     if low == high:
         low, high = (low / 2, low * 2) if log else (low - 0.5, high + 0.5)
-    return np.geomspace(low, high, bins + 1) if log else np.linspace(low, high, bins + 1)
+    edges = edge_array("bins", bins, partial(np.geomspace if log else np.linspace, low, high))
+    if log and edges[0] <= 0:
+        raise InputError(f"bins must start above 0 on a logarithmic axis, got {edges.tolist()}")
+    return edges
 
 
 def _finish(ax, by, share, marks, label, title):

@@ -12,8 +12,9 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.cosmology import units as cosmology_units
 
-from astro_objdet.catalogs.columns.angles import degrees_of, unmasked
+from astro_objdet.catalogs.columns.angles import degrees_of
 from astro_objdet.catalogs.columns.frames import known_frame, to_icrs, wrap
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.columns.names import (
     check_names,
     find_column,

@@ -10,12 +10,10 @@ from astro_objdet.catalogs.fieldgeometry import (
     field_positions,
     fields_containing,
     nearest_field,
-    normalised,
-    ra_dec,
-    unit_vectors,
 )
 from astro_objdet.catalogs.footprint import field_corners
 from astro_objdet.catalogs.matching.radius import radius_arcsec
+from astro_objdet.catalogs.sphere import normalised, ra_dec, unit_vectors
 from astro_objdet.errors import InputError
 
 __all__ = ["box_metrics"]

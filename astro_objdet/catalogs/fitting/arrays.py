@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 from astropy import units as u
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.errors import InputError
 
 __all__ = ["edge_array", "float_array"]

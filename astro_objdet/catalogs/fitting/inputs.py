@@ -4,7 +4,7 @@ import numpy as np
 from astropy import units as u
 
 from astro_objdet.catalogs.arguments import property_names
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.errors import InputError, check_choice
 

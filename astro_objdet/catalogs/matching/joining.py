@@ -10,7 +10,7 @@ from astropy.utils.masked import Masked
 
 from astro_objdet.errors import InputError
 
-__all__ = ["join_tables", "plain_meta"]
+__all__ = ["join_tables"]
 
 
 def join_tables(left, right, left_rows, right_rows, *, suffixes=("_1", "_2"), extra=()):
@@ -137,24 +137,3 @@ def _nothing(column, count):
     if column.dtype.kind == "f":
         return Column(np.full(shape, np.nan, column.dtype), unit=column.unit)
     return MaskedColumn(np.zeros(shape, column.dtype), mask=True, unit=column.unit)
-
-
-def plain_meta(meta):
-    """The part of a table's meta that every format can write: numbers, texts, lists, dicts."""
-    return {str(key): _plain(value) for key, value in dict(meta).items() if _is_plain(value)}
-
-
-def _is_plain(value):
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | bool | int | float | np.generic)
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from astro_objdet.catalogs.sphere import unit_vectors
 from astro_objdet.errors import ResourceError
 
 __all__ = ["Pairs", "best_pairs", "groups", "nearest", "pairs_within"]
@@ -73,25 +74,14 @@ def pairs_within(first_ra, first_dec, second_ra, second_dec, radius, *, of="seco
     ResourceError
         If a radius for all makes more than 10⁸ pairs.
     """
-    first = _points(first_ra, first_dec)
-    second = _points(second_ra, second_dec)
+    first = unit_vectors(first_ra, first_dec)
+    second = unit_vectors(second_ra, second_dec)
     if of == "first" and np.ndim(radius):
         two, one, chord = _search(second, first, radius)
     else:
         one, two, chord = _search(first, second, radius)
     order = np.lexsort((two, one))
     return Pairs(one[order], two[order], _angle(chord[order]))
-
-
-def _points(ra, dec):
-    """Unit vectors, shape (N, 3)."""
-    ra, dec = np.radians(ra), np.radians(dec)
-    points = np.empty((len(ra), 3))
-    cos = np.cos(dec)
-    np.multiply(cos, np.cos(ra), out=points[:, 0])
-    np.multiply(cos, np.sin(ra), out=points[:, 1])
-    np.sin(dec, out=points[:, 2])
-    return points
 
 
 def _chord(arcsec):
@@ -176,7 +166,7 @@ def nearest(ra, dec, to_ra, to_dec):
     separation : `~numpy.ndarray` of float64, shape (N,)
         Arcsec.
     """
-    chord, row = KDTree(_points(to_ra, to_dec)).query(_points(ra, dec), workers=-1)
+    chord, row = KDTree(unit_vectors(to_ra, to_dec)).query(unit_vectors(ra, dec), workers=-1)
     return row.astype(np.int64), _angle(chord)
 
 

@@ -7,8 +7,9 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn
 
 from astro_objdet.catalogs.cosmology import cosmology_meta
-from astro_objdet.catalogs.matching.joining import join_tables, plain_meta
+from astro_objdet.catalogs.matching.joining import join_tables
 from astro_objdet.catalogs.matching.pairs import groups, nearest
+from astro_objdet.catalogs.plain import plain_meta
 
 __all__ = ["match_table"]
 

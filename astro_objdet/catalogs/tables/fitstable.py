@@ -11,13 +11,14 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.tables.formats import title_of
 from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
     parse,
     plain_text,
+    refuse_objects,
     restore,
     with_info,
 )
@@ -213,11 +214,7 @@ def _with_header(table, header):
 def _storable(column):
     """Return values as FITS stores them, and the number that stands for a missing one."""
     values, mask = unmasked(column)
-    if values.dtype.kind == "O":
-        raise InputError(
-            f"column {column.name!r} holds objects or lists of various lengths, which are not "
-            "written to FITS; remove it, or write .ecsv"
-        )
+    refuse_objects(column, values, "FITS")
     if values.dtype.kind == "U":
         # Escapes have made it ASCII.
         values = np.where(mask, "", values).astype(np.bytes_)

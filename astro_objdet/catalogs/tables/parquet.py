@@ -11,13 +11,14 @@ import pyarrow
 from astropy.table import Table
 from pyarrow import parquet
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.tables.formats import title_of
 from astro_objdet.catalogs.tables.schema import (
     check_unique,
     flatten,
     parse,
     refuse_complex,
+    refuse_objects,
     restore,
     with_info,
 )
@@ -139,11 +140,7 @@ def _numbers(stored):
 
 def _array(column):
     values, mask = unmasked(column)
-    if values.dtype.kind == "O":
-        raise InputError(
-            f"column {column.name!r} holds objects or lists of various lengths, which are not "
-            "written to Parquet; remove it, or write .ecsv"
-        )
+    refuse_objects(column, values, "Parquet")
     flat, missing = np.ascontiguousarray(values).ravel(), mask.ravel()
     if values.dtype.kind == "U":
         texts = flat.astype(object)

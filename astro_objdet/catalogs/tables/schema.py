@@ -19,7 +19,7 @@ from astropy.table.meta import get_header_from_yaml, get_yaml_from_header
 from astropy.utils.data_info import serialize_context_as
 from yaml.representer import RepresenterError
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.errors import InputError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "parse",
     "plain_text",
     "refuse_complex",
+    "refuse_objects",
     "restore",
     "with_info",
 ]
@@ -198,6 +199,15 @@ def refuse_complex(table, what):
                 f"column {column.name!r} holds complex numbers, which are not written to {what}; "
                 "remove it, or write .fits"
             )
+
+
+def refuse_objects(column, values, format_name):
+    """Raise `InputError` for a column of objects, in a format without a place for them."""
+    if values.dtype.kind == "O":
+        raise InputError(
+            f"column {column.name!r} holds objects or lists of various lengths, which are not "
+            f"written to {format_name}; remove it, or write .ecsv"
+        )
 
 
 def _as_column(column, name):

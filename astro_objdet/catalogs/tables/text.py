@@ -10,7 +10,7 @@ import pyarrow
 from astropy.table import Table
 from pyarrow import csv as arrow_csv
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.tables.formats import content_of
 from astro_objdet.catalogs.tables.parquet import from_arrow
 from astro_objdet.catalogs.tables.schema import (

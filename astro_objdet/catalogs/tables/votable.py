@@ -10,7 +10,7 @@ from astropy.io import votable
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from astro_objdet.catalogs.columns.angles import unmasked
+from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.tables.formats import title_of
 from astro_objdet.catalogs.tables.schema import (
     check_unique,
