@@ -17,9 +17,11 @@ FLOORS = (
     {"errors", "textlines"},
     {"files", "staging"},
     {"catalogs", "images"},
-    {"engine", "skies"},
+    {"fields"},
+    {"skies"},
+    {"engine"},
     {"detectors"},
-    {"fields", "plots"},
+    {"plots"},
     {
         "crossmatches",
         "demo",
@@ -30,12 +32,14 @@ FLOORS = (
         "preview",
         "reports",
         "runs",
+        "trainingplan",
+        "trainings",
     },
     {"cli"},
     {"__main__"},
 )
 # Leaves: nothing but these may import them.
-LEAVES = {"cli": {"__main__"}, "plots": {"runs", "evaluations", "htmlreport"}}
+LEAVES = {"cli": {"__main__"}, "plots": {"runs", "evaluations", "htmlreport", "trainings"}}
 
 TORCH = {"torch", "torchvision", "timm", "torchmetrics"}
 NETWORK = {
@@ -57,8 +61,7 @@ MAY_USE_DISK = (
     "demo.py",
     "doctor.py",
     "engine/convert.py",
-    "engine/data.py",
-    "engine/training.py",
+    "engine/training/",
     "engine/weights.py",
     "evaluations.py",
     "fields.py",
@@ -72,6 +75,8 @@ MAY_USE_DISK = (
     "runs.py",
     "skies/",
     "staging.py",
+    "trainingplan.py",
+    "trainings.py",
 )
 # Methods that open, list or change files, whatever object they are called on.
 DISK_CALLS = {

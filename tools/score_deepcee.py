@@ -1,208 +1,167 @@
-"""Score deepcee weights on rendered sky that they have not seen.
+"""Score deepcee weights on a blind rendered sky.
 
-    python tools/score_deepcee.py WEIGHTS.safetensors --fields 400 --seed 2001
-    astro-objdet weights calibrate WEIGHTS.safetensors detections.ecsv -o CALIBRATED.safetensors
+    python tools/score_deepcee.py WEIGHTS.safetensors --area 60 -o scores/
+    astro-objdet weights calibrate WEIGHTS.safetensors scores/detections.ecsv -o CALIBRATED.safetensors
 
-Fields have SDSS's median seeing, depth and pixel scale (binned 2x2), clusters
-and groups at random. A cluster of richness 20 or more is found when a detection
-lies within 100 kpc of its central galaxy, one to one, best score first. A
-detection on a poorer group, of 14 or less, counts as false, one on a cluster
-outside the cuts in redshift neither as true nor as false. Purity is stated for
-redMaPPer's density of clusters on the sky.
+Fields lie in the part of the sky that is never trained on, have SDSS's seeing, depth
+and pixel scale (binned 2x2), all artefacts, and clusters and groups as nature has
+them. Counted are clusters of richness 20 or more at 0.1 < z < 0.3; a detection within
+100 kpc of the central galaxy is true, one to one, best score first. A detection on
+another rendered cluster or group of richness 10 or more counts neither way; in the
+strict numbers it is false.
 
-With --detections, the single detections are written from the score 0.05 on, for
-the second command. There too the clusters, of which the rendered sky has more than
-the real one, count with redMaPPer's density: the column ``weight``.
+With --rich every field has clusters, spread evenly in redshift: for completeness in
+bins, where nature's clusters are too few. Written are detections.ecsv, truth.ecsv and
+scores.json.
 """
 
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
-from astropy.stats import binom_conf_interval
-from astropy.table import QTable
+from astropy.table import QTable, vstack
 
 from astro_objdet import Detector
-from astro_objdet.catalogs.cosmology import kpc_per_arcsec
+from astro_objdet.catalogs.evaluation import evaluate
+from astro_objdet.catalogs.metrics import wilson
 from astro_objdet.catalogs.tables.files import write_table
-from astro_objdet.skies.simulate import SURVEYS, render_field
+from astro_objdet.skies.plans import plan_fields
 
-#: redMaPPer DR8 clusters per square degree at 0.1 < z < 0.35 (10,754 on 10,400).
-CUTS = (0.10, 0.35)
-DENSITY = 1.034
-SIZE = 1024
-RICHNESS = 19.5
-RADIUS_KPC = 100
+RANGES = {"redshift": (0.1, 0.3), "richness": (20.0, None)}
+POOREST = 10.0
 LOWEST_SCORE = 0.05
-THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.05), 2)
-
+THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.9, 0.05), np.arange(0.9, 1.0, 0.01)]), 2)
+Z_BINS, RICHNESS_BINS = (0.1, 0.2, 0.3, 0.4), (20, 25, 35, 200)
 
 load_once = cache(Detector.from_pretrained)
 
 
-def score_field(weights, seed, number):
-    """Rows of what was found, the truths' (z, richness), and the catalogue's meta.
-
-    A row is score, matched truth, offset in kpc, RA, Dec, and a truth of the same
-    place that a better one has taken, or -1. For a match, -1 stands for a detection on
-    nothing, -2 for one on a group poorer than the cut.
-    """
-    rng = np.random.default_rng([seed, number, 1])
-    survey = SURVEYS["sdss"].binned(2)
-    field = render_field(
-        survey,
-        (SIZE, SIZE),
-        seed=[seed, number],
-        clusters=int(rng.poisson(0.6)),
-        groups=int(rng.poisson(0.75)),
-        center=(rng.uniform(0, 360), rng.uniform(-60, 60)),
-    )
+def score_field(weights, plan, task):
+    """Detections and truth of one field, with its number."""
+    number, place = task
+    field = plan.render(number, place)
     bands = {
-        band: CCDData(plane, unit=u.nmgy, wcs=field.wcs)
-        for band, plane in zip(survey.bands, field.image, strict=True)
+        band: CCDData(plane, unit=u.nmgy, wcs=field.wcs, mask=~np.isfinite(plane))
+        for band, plane in zip(field.survey.bands, field.image, strict=True)
     }
     found = load_once(weights).detect(bands, threshold=LOWEST_SCORE)
-    truth = field.truth[field.truth["richness"] >= RICHNESS]
-    poor = field.truth[field.truth["richness"] < RICHNESS]
-    rows, taken = [], set()
-    for row in found:
-        best, offset, again = -1, np.nan, -1
-        if len(truth):
-            kpc = distances(row, truth)
-            free = np.where(np.isin(np.arange(len(truth)), list(taken)), np.inf, kpc)
-            if free.min() < RADIUS_KPC:
-                best, offset = int(free.argmin()), float(free.min())
-                taken.add(best)
-            elif kpc.min() < RADIUS_KPC:
-                again = int(kpc.argmin())
-        if best < 0 and len(poor):
-            best = -2 if distances(row, poor).min() < RADIUS_KPC else -1
-        ra, dec = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
-        rows.append((float(row["score"]), best, offset, float(ra), float(dec), again))
-    return rows, np.stack([truth["redshift"], truth["richness"]], axis=1), found.meta
+    table = QTable({name: np.asarray(found[name].value) for name in ("ra", "dec")})
+    table["score"] = np.asarray(found["score"])
+    truth = field.truth[field.truth["richness"] >= POOREST]
+    truth = truth[["ra", "dec", "redshift", "richness", "i_central"]]
+    for rows in (table, truth):
+        rows["field"] = np.full(len(rows), number)
+    table["ra"].unit = table["dec"].unit = u.deg
+    meta = {name: found.meta[name] for name in ("recipe", "weights", "threshold")}
+    return table, truth, meta
 
 
-def distances(row, objects):
-    """From a detection to each object in kpc, at the redshift of the object."""
-    sky = SkyCoord(objects["ra"], objects["dec"])
-    separation = SkyCoord(row["ra"], row["dec"]).separation(sky)
-    return separation.arcsec * kpc_per_arcsec(objects["redshift"])
-
-
-def inside(truth):
-    """Which truths of a field are within the cuts in redshift."""
-    return (truth[:, 0] > CUTS[0]) & (truth[:, 0] < CUTS[1])
-
-
-def summarise(results, area):
-    """Completeness, false detections and purity at each threshold."""
-    table = []
-    for threshold in THRESHOLDS:
-        found = total = false = on_groups = 0
-        offsets = []
-        for rows, truth, _ in results:
-            cut = inside(truth)
-            total += int(cut.sum())
-            for score, match, offset, *_ in rows:
-                if score < threshold:
-                    continue
-                if match < 0:
-                    false += 1
-                    on_groups += match == -2
-                elif cut[match]:
-                    found += 1
-                    offsets.append(offset)
-        low, high = binom_conf_interval(found, total, 0.95, interval="wilson")
-        per_degree = false / area
-        true_degree = found / total * DENSITY
-        purity = true_degree / (true_degree + per_degree) if found else 0.0
-        table.append(
-            {
-                "threshold": float(threshold),
-                "found": found,
-                "clusters": total,
-                "completeness": round(found / total, 4),
-                "completeness_95": [round(float(low), 4), round(float(high), 4)],
-                "false": false,
-                "false_on_poor_groups": on_groups,
-                "false_per_deg2": round(per_degree, 3),
-                "purity_at_redmapper_density": round(purity, 4),
-                "median_offset_kpc": round(float(np.median(offsets)), 2) if offsets else None,
-            }
-        )
-    return table
-
-
-def detection_table(results, area, seed):
-    """What `weights calibrate` takes: each detection with its status."""
+def bins(evaluation, threshold):
+    """Completeness with 95 per cent Wilson intervals in bins of redshift and richness."""
+    truth = evaluation.truth
+    z, rich = np.asarray(truth["redshift"]), np.asarray(truth["richness"])
+    hit = np.nan_to_num(np.asarray(truth["score"]), nan=-1.0) > threshold
     rows = []
-    for number, (found, truth, _) in enumerate(results):
-        cut = inside(truth)
-        for score, match, offset, ra, dec, again in found:
-            if match >= 0:
-                status = "true" if cut[match] else "ignored"
-            elif again >= 0:
-                status = "duplicate" if cut[again] else "ignored"
-            else:
-                status = "false"
-            rows.append((number, ra, dec, score, status, offset))
-    names = ("field", "ra", "dec", "score", "status", "offset")
-    dtype = (int, float, float, float, str, float)
-    table = QTable(
-        rows=rows, names=names, dtype=dtype, units={"ra": u.deg, "dec": u.deg, "offset": u.kpc}
-    )
-    rendered = sum(inside(truth).sum() for _, truth, _ in results) / area
-    on_cluster = np.isin(table["status"], ("true", "duplicate"))
-    table["weight"] = np.where(on_cluster, DENSITY / rendered, 1.0)
-    meta = results[0][2]
-    table.meta = {
-        **{name: meta[name] for name in ("recipe", "weights", "threshold")},
-        "sky": f"{len(results)} rendered fields of SDSS's seeing and depth, {area:.1f} deg2, "
-        f"seed {seed}; clusters at redMaPPer's density of {DENSITY} per deg2",
-        "radius": f"{RADIUS_KPC} kpc",
-        "ranges": {"redshift": [*CUTS], "richness": [RICHNESS, None]},
-    }
-    return table
+    for z_low, z_high in zip(Z_BINS[:-1], Z_BINS[1:], strict=True):
+        for low, high in zip(RICHNESS_BINS[:-1], RICHNESS_BINS[1:], strict=True):
+            here = (z > z_low) & (z <= z_high) & (rich >= low) & (rich < high)
+            n, k = int(here.sum()), int((hit & here).sum())
+            interval = [round(float(v), 3) for v in wilson(k, n)]
+            rows.append(
+                {
+                    "redshift": [z_low, z_high],
+                    "richness": [low, high],
+                    "clusters": n,
+                    "found": k,
+                    "completeness": round(k / n, 3) if n else None,
+                    "interval_95": interval,
+                }
+            )
+    return rows
+
+
+def summary(evaluation, area):
+    """Rows of the table of thresholds, as plain numbers."""
+    wanted = ("threshold", "tp", "fp", "fn", "ignored", "purity", "purity_low", "purity_high")
+    wanted += ("completeness", "completeness_low", "completeness_high", "f1", "fp_strict")
+    wanted += ("purity_strict",)
+    rows = []
+    for row in evaluation.thresholds:
+        values = {name: round(float(row[name]), 4) for name in wanted}
+        values["false_per_deg2"] = round(float(row["fp"]) / area, 4)
+        near = np.asarray(evaluation.truth["score"]) > row["threshold"]
+        near &= np.asarray(evaluation.truth["status"]) == "counted"
+        kpc = np.asarray(evaluation.truth["separation_kpc"].value)[near]
+        values["median_offset_kpc"] = round(float(np.median(kpc)), 2) if len(kpc) else None
+        rows.append(values)
+    return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights")
-    parser.add_argument("--fields", type=int, default=400)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--area", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=2001)
+    parser.add_argument("--part", default="test", choices=("valid", "test"))
+    parser.add_argument("--rich", action="store_true")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", help="JSON file for the table")
-    parser.add_argument("--detections", help="ECSV file for the single detections")
     args = parser.parse_args()
-    with ProcessPoolExecutor(args.processes) as pool:
-        work = partial(score_field, args.weights, args.seed)
-        results = list(pool.map(work, range(args.fields)))
-    survey = SURVEYS["sdss"].binned(2)
-    area = args.fields * (SIZE * survey.pixel_scale / 3600) ** 2
+    more = {"cluster_odds": (0.2, 0.6, 0.2), "redshift_range": (0.08, 0.42)} if args.rich else {}
+    plan, count = plan_fields(
+        "sdss", args.area, seed=args.seed, size=1024, binning=2, parts=(args.part,), **more
+    )
+    places, _ = plan.places(count)
+    work = partial(score_field, args.weights, plan)
+    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+        results = []
+        for done in pool.map(work, enumerate(places), chunksize=4):
+            results.append(done)
+            if len(results) % 100 == 0:
+                print(f"{len(results)} of {count} fields", flush=True)
+    found = vstack([table for table, *_ in results], metadata_conflicts="silent")
+    truth = vstack([rows for _, rows, _ in results], metadata_conflicts="silent")
+    area = count * plan.field_area
+    result = evaluate(
+        found, truth, "100 kpc", ranges=RANGES, thresholds=THRESHOLDS, footprint="none",
+        area=area * u.deg**2,
+    )  # fmt: skip
+    best = result.thresholds[result.best]
+    options = " --rich" if args.rich else ""
     report = {
-        "fields": args.fields,
-        "seed": args.seed,
+        "command": f"python tools/score_deepcee.py {Path(args.weights).name} --area "
+        f"{args.area:g} --seed {args.seed} --part {args.part}{options} -o scores",
+        "fields": count,
         "area_deg2": round(area, 2),
-        "redshift": CUTS,
-        "richness": RICHNESS,
-        "command": f"python tools/score_deepcee.py {Path(args.weights).name} "
-        f"--fields {args.fields} --seed {args.seed}",
-        "table": summarise(results, area),
+        "seed": args.seed,
+        "ranges": RANGES,
+        "best_threshold": float(best["threshold"]),
+        "table": summary(result, area),
+        "bins_at_best": bins(result, best["threshold"]),
     }
+    args.out.mkdir(parents=True, exist_ok=True)
+    table = result.detections
+    table["weight"] = np.ones(len(table))
+    table.meta = {
+        **results[0][2],
+        "sky": f"{count} rendered fields of SDSS's seeing and depth, {area:.1f} deg2, seed "
+        f"{args.seed}; clusters at redMaPPer's density",
+        "radius": "100 kpc",
+        "ranges": {name: list(limits) for name, limits in RANGES.items()},
+    }
+    write_table(table, args.out / "detections.ecsv", overwrite=True)
+    write_table(truth, args.out / "truth.ecsv", overwrite=True)
+    (args.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n")
     for row in report["table"]:
         print(row)
-    if args.out:
-        with open(args.out, "w") as file:
-            json.dump(report, file, indent=1)
-    if args.detections:
-        table = detection_table(results, area, args.seed)
-        write_table(table, args.detections, overwrite=True)
+    for row in report["bins_at_best"]:
+        print(row)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,18 @@ __all__ = ["main", "run"]
 # What a shell reports for a program ended by Ctrl-C: 128 + SIGINT.
 INTERRUPTED = 130
 
-COMMANDS = ("detect", "crossmatch", "evaluate", "demo", "weights", "doctor", "completion")
+COMMANDS = (
+    "detect",
+    "crossmatch",
+    "evaluate",
+    "simulate",
+    "dataset",
+    "train",
+    "demo",
+    "weights",
+    "doctor",
+    "completion",
+)
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 

@@ -6,6 +6,7 @@ __all__ = [
     "BANDS",
     "HDU",
     "NAMES",
+    "LIMITS",
     "NUMBERS",
     "NUMBER_OR_NAME",
     "RANGE",
@@ -94,6 +95,23 @@ class Range(click.ParamType):
             self.fail(f"expected column=low:high, such as redshift=0.1:0.2, got {value!r}", param)
 
 
+class Limits(click.ParamType):
+    """``low:high``, either end left out for none, as a pair."""
+
+    name = "limits"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        low, colon, high = value.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            return tuple(float(end) if end.strip() else None for end in (low, high))
+        except ValueError:
+            self.fail(f"expected low:high, such as 0.1:0.2, got {value!r}", param, ctx)
+
+
 class NumberOrName(click.ParamType):
     """A number if it reads as one, else the name of a column."""
 
@@ -108,6 +126,7 @@ class NumberOrName(click.ParamType):
 
 BANDS = NAMES = CommaList()
 HDU = HduChoice()
+LIMITS = Limits()
 NUMBERS = Numbers()
 NUMBER_OR_NAME = NumberOrName()
 RANGE = Range()

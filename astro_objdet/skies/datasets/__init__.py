@@ -1,0 +1,1 @@
+"""From fields and a catalogue to an archive: truth, windows, building, splitting, showing."""

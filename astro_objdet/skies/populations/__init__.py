@@ -1,0 +1,1 @@
+"""What is on a piece of sky: haloes, their galaxies, the field and the stars."""

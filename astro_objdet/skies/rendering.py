@@ -1,0 +1,303 @@
+"""Render a survey: as FITS files with a truth table, or straight into an archive."""
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable, vstack
+
+from astro_objdet.catalogs.tables.files import write_table
+from astro_objdet.errors import check_positive
+from astro_objdet.files import atomic_path, check_writable, write_whole
+from astro_objdet.skies.archive import Archive, ArchiveWriter
+from astro_objdet.skies.plans import PARTS, plan_fields
+from astro_objdet.skies.populations.haloes import RICHNESS_CUT
+
+__all__ = ["Rendered", "Roles", "render_archive", "simulate"]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What a rendered cluster or group is to training: see `Archive`.
+
+    Targets have at least ``richness`` and a redshift within ``redshift``, of which either
+    end may be None; the others down to ``ignored_richness`` are ignored, and poorer groups
+    are confusion.
+    """
+
+    richness: float = RICHNESS_CUT
+    ignored_richness: float = 15.0
+    redshift: tuple = (0.08, 0.45)
+
+    def __call__(self, richness, redshift):
+        """Role of each object, from two arrays."""
+        low, high = self.redshift
+        within = (redshift >= (low or 0)) & (redshift <= (np.inf if high is None else high))
+        target = within & (richness >= self.richness)
+        ignored = richness >= self.ignored_richness
+        return np.where(target, "target", np.where(ignored, "ignored", "confusion"))
+
+
+@dataclass
+class Rendered:
+    """What was rendered and written.
+
+    Attributes
+    ----------
+    path : str
+    fields : int
+    area : float
+        Square degrees.
+    clusters, groups : int
+        In the truth, above and below the richness cut.
+    written : list of str
+    """
+
+    path: str
+    fields: int
+    area: float
+    clusters: int
+    groups: int
+    written: list = field(default_factory=list)
+
+
+def simulate(
+    survey="sdss",
+    area=1.0,
+    *,
+    out,
+    seed,
+    size=2048,
+    workers=1,
+    overwrite=False,
+    progress=None,
+    **more,
+):
+    """Render fields of a survey as FITS files, with one truth table for all.
+
+    Parameters
+    ----------
+    survey : str
+        ``"sdss"``, ``"des"``, ``"hsc"`` or ``"lsst"``.
+    area : float
+        Square degrees; rounded up to whole fields.
+    out : path-like
+        Folder. Each field is a FITS file per band, ``sdss_00000_g.fits`` and so on;
+        ``truth.ecsv`` has a row per cluster and group with its ``field``;
+        ``simulate.json`` what was asked for.
+    seed : int
+        Field k is a function of the arguments and k alone.
+    size : int
+        Side of the fields in pixels.
+    workers : int
+        Processes that render; the files do not depend on it.
+    overwrite : bool
+    progress : callable, optional
+        Called with ("rendering", done, total).
+    **more
+        As `~astro_objdet.skies.plans.plan_fields` takes them.
+
+    Returns
+    -------
+    `Rendered`
+
+    Raises
+    ------
+    InputError
+        For a parameter that breaks its rule.
+    OutputExistsError
+        A rendered sky is in the folder and ``overwrite`` is False.
+    """
+    plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
+    check_positive("workers", workers)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / "simulate.json", overwrite)
+    write = partial(_write_field, plan, str(out), overwrite)
+    truth, written = [], []
+    for number, (rows, paths) in enumerate(_rendered(write, plan, count, workers)):
+        truth.append(rows)
+        written += paths
+        if progress is not None:
+            progress("rendering", number + 1, count)
+    told = _told(plan, survey, count)
+    truth = vstack(truth, metadata_conflicts="silent")
+    truth.meta = {"simulation": told}
+    write_table(truth, out / "truth.ecsv", overwrite=True)
+    write_whole(out / "simulate.json", json.dumps(told, indent=1) + "\n", overwrite=True)
+    written += [str(out / "truth.ecsv"), str(out / "simulate.json")]
+    rich = int((truth["richness"] >= RICHNESS_CUT).sum())
+    return Rendered(str(out), count, count * plan.field_area, rich, len(truth) - rich, written)
+
+
+def render_archive(
+    out,
+    survey="sdss",
+    area=1.0,
+    *,
+    seed,
+    recipe,
+    size=640,
+    roles=None,
+    workers=1,
+    overwrite=False,
+    resume=False,
+    progress=None,
+    **more,
+):
+    """Render fields straight into an archive for training.
+
+    Parameters
+    ----------
+    out : path-like
+        The archive.
+    survey, area, seed, size, workers, overwrite, progress
+        As for `simulate`.
+    recipe : `astro_objdet.detectors.Recipe`
+        Whose bands, labels and pixel scale it gets: the survey's pixels are binned to
+        the nearest whole number of them.
+    roles : `Roles`, optional
+        Which clusters are targets.
+    resume : bool
+        Go on with an archive that was interrupted.
+    **more
+        As `~astro_objdet.skies.plans.plan_fields` takes them. Without noise, the archive
+        says so, and each training view gets noise of its own.
+
+    Returns
+    -------
+    `Rendered`
+
+    Raises
+    ------
+    InputError
+        For a parameter that breaks its rule, or an archive to resume that was made with
+        others.
+    OutputExistsError
+        The archive exists and neither ``overwrite`` nor ``resume`` is set.
+    """
+    roles = roles or Roles()
+    plan, _ = plan_fields(survey, area, seed=seed, size=size)
+    more.setdefault("binning", max(1, round(recipe.pixel_scale / plan.survey.pixel_scale)))
+    plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
+    check_positive("workers", workers)
+    told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": asdict(roles)}
+    layout = {
+        "bands": plan.survey.bands,
+        "pixel_scale": recipe.pixel_scale,
+        "shape": (plan.size, plan.size),
+        "kind": "raw",
+        "dtype": "float16",
+        "unit": "nmgy / arcsec2",
+        "labels": recipe.labels,
+        "recipe": recipe.name,
+        "provenance": told,
+        "columns": ("i_central",),
+    }
+    if resume and os.path.exists(out):
+        writer = ArchiveWriter.resume(out, **layout)
+    else:
+        writer = ArchiveWriter(out, overwrite=overwrite, **layout)
+    with writer:
+        done = set(writer.fields)
+        todo = [k for k in range(count) if _name(plan, k) not in done]
+        render = partial(_archived, plan, roles, recipe.labels[0])
+        parts = plan.places(count)[1]
+        rendered = _rendered(render, plan, count, workers, todo)
+        for number, (k, (pixels, objects, wcs)) in enumerate(zip(todo, rendered, strict=True)):
+            writer.append(pixels, objects, wcs=wcs, field=_name(plan, k), split=str(parts[k]))
+            if progress is not None:
+                progress("rendering", len(done) + number + 1, count)
+    objects = Archive(out, need_targets=False).table
+    rich = int((objects["richness"] >= RICHNESS_CUT).sum())
+    groups = len(objects) - rich
+    return Rendered(str(out), count, count * plan.field_area, rich, groups, [str(out)])
+
+
+def _name(plan, number):
+    return f"{plan.survey.name}_{number:05d}"
+
+
+def _told(plan, survey, count):
+    """Provenance of a rendered sky."""
+    packages = ("astro-objdet", "astropy", "galsim", "numpy")
+    return {
+        "made_by": "rendered by astro_objdet",
+        "survey_name": survey,
+        "fields": count,
+        "area_deg2": round(count * plan.field_area, 4),
+        "parts": PARTS,
+        "plan": asdict(plan),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def _rendered(work, plan, count, workers, numbers=None):
+    """Results of ``work(number, place)`` in order, by several processes."""
+    places, _ = plan.places(count)
+    numbers = list(range(count)) if numbers is None else numbers
+    if workers == 1 or not numbers:
+        yield from (work(k, places[k]) for k in numbers)
+        return
+    # spawn: a process that has started threads must not be forked
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for start in range(0, len(numbers), 4 * workers):  # no more waits than fits in memory
+            some = numbers[start : start + 4 * workers]
+            yield from pool.map(work, some, [places[k] for k in some])
+
+
+def _write_field(plan, out, overwrite, number, place):
+    """Write one field's bands; its truth rows, and the files."""
+    rendered = plan.render(number, place)
+    name = _name(plan, number)
+    paths = []
+    for band, plane, seeing in zip(
+        rendered.survey.bands, rendered.image, rendered.survey.psf_fwhm, strict=True
+    ):
+        header = rendered.wcs.to_header()
+        zero_point = rendered.survey.zero_point
+        header["BUNIT"] = "nanomaggy" if zero_point == 22.5 else "adu"
+        header["MAGZERO"] = (zero_point, "AB magnitude of one count")
+        header["FILTER"] = band
+        header["PSF_FWHM"] = (seeing, "arcsec")
+        header["ORIGIN"] = "rendered by astro_objdet"
+        header["SEED"], header["FIELD"] = plan.seed, name
+        counts = plane * np.float32(10 ** (0.4 * (zero_point - 22.5)))
+        path = Path(out) / f"{name}_{band}.fits"
+        with atomic_path(path, overwrite=overwrite) as temporary:
+            fits.PrimaryHDU(counts, header).writeto(temporary)
+        paths.append(str(path))
+    truth = QTable(rendered.truth)
+    truth.add_column([name] * len(truth) if len(truth) else np.empty(0, "U16"), 0, name="field")
+    return truth, paths
+
+
+def _archived(plan, roles, label, number, place):
+    """Pixels (band, y, x) float16, objects, and WCS of one field for an archive."""
+    rendered = plan.render(number, place)
+    pixels = rendered.image / np.float32(plan.survey.pixel_scale**2)
+    truth = rendered.truth
+    x, y, half = (truth[name].to_value(u.pixel) for name in ("x", "y", "half_width"))
+    # + 0.5: boxes count pixel edges, the truth pixel centres
+    objects = {
+        "x1": x + 0.5 - half,
+        "y1": y + 0.5 - half,
+        "x2": x + 0.5 + half,
+        "y2": y + 0.5 + half,
+        "label": [label] * len(truth),
+        "role": roles(np.asarray(truth["richness"]), np.asarray(truth["redshift"])),
+        "ra": truth["ra"].to_value(u.deg),
+        "dec": truth["dec"].to_value(u.deg),
+        "redshift": np.asarray(truth["redshift"]),
+        "richness": np.asarray(truth["richness"]),
+        "i_central": truth["i_central"].to_value(u.mag),
+    }
+    return np.clip(pixels, -6e4, 6e4).astype(np.float16), QTable(objects), rendered.wcs

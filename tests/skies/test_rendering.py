@@ -1,0 +1,152 @@
+"""Rendered surveys on disk: FITS files with truth, and archives."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+
+from astro_objdet.catalogs.tables.files import read_table
+from astro_objdet.detectors.deepcee import BUNDLED
+from astro_objdet.errors import InputError, OutputExistsError
+from astro_objdet.images import read_bands
+from astro_objdet.skies.archive import Archive
+from astro_objdet.skies.plans import plan_fields
+from astro_objdet.skies.rendering import Roles, render_archive, simulate
+from astro_objdet.skies.splits import split_cells
+
+SMALL = {"size": 96, "binning": 2, "faintest": 20.0}
+
+
+def test_fields_and_truth(tmp_path):
+    done = simulate("sdss", 0.0012, out=tmp_path / "skies", seed=3, cluster_odds=(0, 1), **SMALL)
+    assert done.fields == 3
+    assert done.area == pytest.approx(3 * (96 * 0.792 / 3600) ** 2)
+    truth = read_table(tmp_path / "skies" / "truth.ecsv")
+    assert set(truth["field"]) <= {"sdss_00000", "sdss_00001", "sdss_00002"}
+    assert done.clusters >= 3
+    paths = [tmp_path / "skies" / f"sdss_00000_{band}.fits" for band in "gri"]
+    stack = read_bands(paths)
+    assert stack.bands == ("g", "r", "i")
+    row = truth[truth["field"] == "sdss_00000"][0]
+    x, y = stack.wcs.world_to_pixel(SkyCoord(row["ra"], row["dec"], unit="deg"))
+    assert (float(x), float(y)) == pytest.approx((row["x"], row["y"]), abs=1e-4)
+    told = json.loads((tmp_path / "skies" / "simulate.json").read_text())
+    assert told["plan"]["seed"] == 3
+    assert told["fields"] == 3
+
+
+def test_counts_of_another_survey_have_its_zero_point(tmp_path):
+    simulate("des", 1e-4, out=tmp_path, seed=1, size=64, faintest=19.0)
+    header = fits.getheader(tmp_path / "des_00000_r.fits")
+    assert (header["BUNIT"], header["MAGZERO"]) == ("adu", 30.0)
+
+
+def test_workers_change_nothing(tmp_path):
+    for name, workers in (("one", 1), ("two", 2)):
+        simulate("sdss", 0.0008, out=tmp_path / name, seed=3, workers=workers, **SMALL)
+    files = sorted(path.name for path in (tmp_path / "one").glob("*.fits"))
+    assert len(files) == 6
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_rendered_sky_is_not_overwritten(tmp_path):
+    simulate("sdss", 1e-4, out=tmp_path, seed=1, **SMALL)
+    with pytest.raises(OutputExistsError, match="simulate.json"):
+        simulate("sdss", 1e-4, out=tmp_path, seed=2, **SMALL)
+    simulate("sdss", 1e-4, out=tmp_path, seed=2, overwrite=True, **SMALL)
+
+
+def test_archive(tmp_path):
+    path = tmp_path / "a.h5"
+    options = {"seed": 4, "size": 96, "cluster_odds": (0, 1, 1), "faintest": 20.0, "noise": False}
+    render_archive(path, "sdss", 0.003, recipe=BUNDLED, parts=("train", "valid"), **options)
+    archive = Archive(path, recipe=BUNDLED)
+    assert archive.n_images == 7
+    assert set(archive.splits) <= {"train", "valid"}
+    assert archive.provenance["noiseless"]
+    objects = archive.table
+    target = objects[objects["role"] == "target"]
+    assert (target["richness"] >= 20).all()
+    assert ((target["redshift"] >= 0.08) & (target["redshift"] <= 0.45)).all()
+    # the box is centred where the WCS puts the truth, pixel edges half a pixel on
+    row = target[0]
+    sky = SkyCoord(row["ra"], row["dec"], unit="deg")
+    x, y = archive.wcs(int(row["image"])).world_to_pixel(sky)
+    assert (row["x1"] + row["x2"]) / 2 == pytest.approx(float(x) + 0.5, abs=1e-3)
+    assert (row["y1"] + row["y2"]) / 2 == pytest.approx(float(y) + 0.5, abs=1e-3)
+
+
+def test_an_interrupted_archive_goes_on(tmp_path):
+    options = {"recipe": BUNDLED, "seed": 4, "size": 64, "cluster_odds": (0, 1), "faintest": 19.0}
+
+    def stop(label, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_archive(tmp_path / "a.h5", "sdss", 0.0008, progress=stop, **options)
+    with pytest.raises(OutputExistsError, match="a.h5"):
+        render_archive(tmp_path / "a.h5", "sdss", 0.0008, **options)
+    render_archive(tmp_path / "a.h5", "sdss", 0.0008, resume=True, **options)
+    render_archive(tmp_path / "b.h5", "sdss", 0.0008, **options)
+    one, two = Archive(tmp_path / "a.h5"), Archive(tmp_path / "b.h5")
+    assert one.n_images == two.n_images == 5
+    for k in range(5):
+        np.testing.assert_array_equal(one.image(k), two.image(k))
+
+
+def test_parts_of_the_sky_never_meet():
+    """Fields of any two parts are further apart than a field is wide."""
+    train, test = (
+        plan_fields("sdss", 20, seed=s, size=1024, binning=2, parts=(part,))[0].places(100)[0]
+        for s, part in ((1, "train"), (2, "test"))
+    )
+    one, two = SkyCoord(train, unit="deg"), SkyCoord(test, unit="deg")
+    nearest = one.match_to_catalog_sky(two)[1]
+    assert nearest.min() > 1024 * 0.792 * u.arcsec
+    assert (np.abs(one.galactic.b.deg) > 25).all()
+
+
+def test_parts_are_those_of_the_map_of_the_sky():
+    """`split_cells` with the same numbers puts the fields where they are."""
+    plan, _ = plan_fields("sdss", 1, seed=1, size=1024, binning=2, parts=("train", "valid", "test"))
+    places, parts = plan.places(300)
+    fractions = {"train": 0.8, "valid": 0.1, "test": 0.1}
+    split = split_cells(
+        *places.T, size=811 * u.arcsec, nside=16, fractions=fractions, seed=0, border="drop"
+    )
+    assert split.names.tolist() == parts.tolist()
+    assert 20 < (parts == "test").sum() < 45
+
+
+def test_places_do_not_overlap_and_do_not_depend_on_their_number():
+    plan, _ = plan_fields("sdss", 20, seed=1, size=2048, parts=("test",))
+    some, more = plan.places(50)[0], plan.places(400)[0]
+    np.testing.assert_array_equal(some, more[:50])
+    sky = SkyCoord(more, unit="deg")
+    assert sky.match_to_catalog_sky(sky, nthneighbor=2)[1].min() > 1.4 * 2048 * 0.396 * u.arcsec
+
+
+def test_roles():
+    richness, redshift = np.array([30, 30, 17, 9, 20]), np.array([0.2, 0.6, 0.2, 0.2, 0.08])
+    expected = ["target", "ignored", "ignored", "confusion", "target"]
+    assert Roles()(richness, redshift).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"survey": "sdds"}, "survey must be one of"),
+        ({"area": 0}, "area must be a finite number above 0, got 0"),
+        ({"seed": -1}, "seed must be an integer from 0, got -1"),
+        ({"parts": ("north",)}, "parts must be one of"),
+        ({"seeing_spread": -0.1}, "seeing_spread must be"),
+    ],
+)
+def test_bad_parameters(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        simulate(**{"out": tmp_path, "seed": 1, **options})
