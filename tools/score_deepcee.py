@@ -1,7 +1,7 @@
 """Score deepcee weights on a blind rendered sky.
 
     python tools/score_deepcee.py WEIGHTS.safetensors --area 60 -o scores/
-    astro-objdet weights calibrate WEIGHTS.safetensors scores/detections.ecsv -o CALIBRATED.safetensors
+    astro-objdet weights calibrate WEIGHTS.safetensors scores/detections.ecsv -o NEW.safetensors
 
 Fields lie in the part of the sky that is never trained on, have SDSS's seeing, depth
 and pixel scale (binned 2x2), all artefacts, and clusters and groups as nature has

@@ -4,9 +4,10 @@ No torch here: a recipe can be read, compared and printed without it.
 """
 
 import dataclasses
+import numbers
 from dataclasses import dataclass, field
 
-from astro_objdet.errors import InputError, check_fraction, check_positive
+from astro_objdet.errors import InputError, check_choice, check_fraction, check_positive
 
 __all__ = ["Recipe", "TrainingSettings"]
 
@@ -22,13 +23,30 @@ class TrainingSettings:
     learning_rate, momentum, weight_decay, clip_norm : float
         Momentum is that of SGD; the gradient's norm is clipped at ``clip_norm``.
     schedule : str
-        ``"constant"`` or ``"one-cycle"``.
+        ``"constant"``, ``"one-cycle"`` (up to the learning rate in the first 30 per cent
+        of the steps, then down, as `torch.optim.lr_scheduler.OneCycleLR`) or ``"cosine"``
+        (down from it to nothing).
     batch_size, steps : int
+        Images of a step over all processes, and steps.
     freeze_stages : int
         Stages of the backbone, counted from the image, that stay as they came;
         -1 freezes all of it.
     initialisation : str
         ``"torchvision"``, or ``"paper"`` for the RPN and head of Deep-CEE section 2.1.
+    ema : float
+        Decay of an exponential moving average of the weights, which is evaluated and
+        kept in their place; 0 for none.
+    view : int
+        Side in pixels of the window of an image that one view shows; 0 for all of it.
+    augmentation : str
+        What a view does to an image: ``"none"``; ``"flip"``, left to right for every
+        second one, as the paper; ``"turn"``, flips and quarter turns; ``"survey"``, these
+        and another depth, sky level, calibration and stretch (raw archives only).
+
+    Raises
+    ------
+    InputError
+        Naming the entry that cannot be.
     """
 
     optimizer: str = "adamw"
@@ -41,6 +59,25 @@ class TrainingSettings:
     steps: int = 1500
     freeze_stages: int = 0
     initialisation: str = "torchvision"
+    ema: float = 0.0
+    view: int = 0
+    augmentation: str = "turn"
+
+    def __post_init__(self):
+        check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
+        check_choice("schedule", self.schedule, ("constant", "cosine", "one-cycle"))
+        check_choice("initialisation", self.initialisation, ("paper", "torchvision"))
+        check_choice("augmentation", self.augmentation, ("none", "flip", "turn", "survey"))
+        for name in ("learning_rate", "clip_norm"):
+            check_positive(name, getattr(self, name))
+        for name in ("momentum", "weight_decay", "ema"):
+            check_fraction(name, getattr(self, name))
+        for name, least in (("batch_size", 1), ("steps", 1), ("freeze_stages", -1), ("view", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+                raise InputError(f"{name} must be an integer from {least}, got {value!r}")
+        if self.ema == 1:
+            raise InputError("ema must be below 1: with 1 the weights would never change")
 
 
 @dataclass(frozen=True)

@@ -1,139 +1,152 @@
-"""Training views of rendered fields: cutouts, noise, colours, stretches."""
+"""Datasets over an archive of labelled images: random views, and images as they are."""
 
-import h5py
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-__all__ = ["FieldViews", "legacy_stretch", "sqrt_stretch"]
+from astro_objdet.engine.augment import observe, picture, turn, window
+from astro_objdet.errors import InputError, check_positive
+from astro_objdet.images.stretch import stretch_from_dict
+from astro_objdet.skies.archive import Archive
 
-#: Sky noise (g, r, i) of SDSS at 0.792 arcsec per pixel, nMgy per square arcsec.
-SKY_NOISE = np.array([0.051, 0.080, 0.128], dtype=np.float32)
+__all__ = ["ArchiveImages", "ArchiveViews"]
 
-
-def sqrt_stretch(image, lower=-0.2, upper=10.0):
-    """Square root between flux limits (Deep-CEE section 2.2); (i, r, g) from (g, r, i)."""
-    scaled = (image[::-1] - np.float32(lower)) / np.float32(upper - lower)
-    return np.sqrt(np.clip(scaled, 0, 1, out=scaled), out=scaled)
-
-
-def legacy_stretch(image, scale=1.0, separate=0.0):
-    """Colour pictures in the manner of the Legacy Surveys, with z taken from i.
-
-    Such a picture is often all that is at hand of a deep survey; views of this
-    kind let the detector read one with ``stretch="identity"``.
-
-    Parameters
-    ----------
-    image : `numpy.ndarray` (3, y, x), float32
-        Bands g, r, i in nanomaggy per square arcsec.
-    scale : float
-        Factor on the flux.
-    separate : float
-        0 keeps colours in bright places (one arcsinh of the mean), 1 lets them
-        fade to white (an arcsinh per channel); between, a mixture.
-    """
-    pixel = np.float32(0.262**2 * scale)  # nanomaggy in one of their pixels
-    offset, q = np.float32(0.03), np.float32(20)
-    factors = np.array([2.2 * 1.2, 3.4, 6.0], dtype=np.float32)[:, None, None]
-    shifted = np.maximum(image[::-1] * pixel * factors + offset, 0)
-    total = shifted.mean(axis=0)
-    joint = np.arcsinh(q * total) / np.sqrt(q) / np.maximum(total, 1e-6) * shifted
-    alone = np.arcsinh(q * shifted) / np.sqrt(q)
-    view = joint + np.float32(separate) * (alone - joint)
-    return np.round(np.clip(view, 0, 1) * 255) / 255
+#: Share of views that look like a viewer's colour picture, where the sky varies.
+PICTURES = 0.35
 
 
-class FieldViews(Dataset):
-    """Random views of noiseless fields rendered by ``tools/render_training_set.py``.
+class _OverArchive(Dataset):
+    """What both kinds of dataset read in the same way.
 
     Parameters
     ----------
     path : str or path-like
-        HDF5 file with ``images`` (field, 3, y, x) in nanomaggy per square arcsec,
-        bands g, r, i, and ``truth/<field>`` rows (x, y, half width, z, richness).
-    length : int
-        Number of views; view k is a function of ``seed`` and k alone.
-    seed : int
-    size : int
-        Side of a view in pixels.
-    richness_cut : float
-        Clusters below it are drawn but not labelled.
+    recipe : `astro_objdet.detectors.Recipe`
+    split : str or None
+        Name of the archive's split; None for all of its images.
     """
 
-    def __init__(self, path, length, seed, size=512, richness_cut=19.5):
-        self.path, self.length, self.seed = path, length, seed
-        self.size, self.richness_cut = size, richness_cut
-        self._file = None
-        with h5py.File(path) as file:
-            self.n_fields = len(file["images"])
+    def __init__(self, path, recipe, split):
+        self.archive = Archive(path, recipe=recipe)
+        self.recipe = recipe
+        self.rows = self.archive.rows(split)
+        self._bands = [self.archive.bands.index(band) for band in recipe.bands]
+        self._stretch = stretch_from_dict(recipe.stretch)
+
+        self.noiseless = bool(self.archive.provenance.get("noiseless"))
+        if recipe.training.augmentation == "survey" and self.archive.kind != "raw":
+            raise InputError(
+                f"holds stretched pictures, and the augmentation 'survey' of {recipe.name} needs "
+                "raw images; train with augmentation 'turn'",
+                self.archive.path,
+            )
+
+    def _read(self, row):
+        """Channels (3, ny, nx) float32; boxes of targets and of ignored objects.
+
+        Boxes are (n, 5), the last column the label; 0 is torchvision's background.
+        """
+        image = self.archive.image(row)[self._bands]
+        scale = 255 if image.dtype == np.uint8 else 1
+        image = image.astype(np.float32) / np.float32(scale)
+        objects = self.archive.objects(row)
+        labels = [1 + self.archive.labels.index(name) for name in objects["label"]]
+        edges = [objects[name] for name in ("x1", "y1", "x2", "y2")]
+        boxes = np.column_stack([*edges, labels]).astype(np.float32).reshape(-1, 5)
+        return image, [boxes[objects["role"] == role] for role in ("target", "ignored")]
+
+    def _stretched(self, image):
+        """The recipe's view of an image, masked pixels as empty sky."""
+        image = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
+        return self._stretch(image) if self.archive.kind == "raw" else image
+
+
+class ArchiveViews(_OverArchive):
+    """Random views of an archive's images, for training.
+
+    Parameters
+    ----------
+    path : str or path-like
+    recipe : `astro_objdet.detectors.Recipe`
+        Its training settings say how large a view is and what is done to it.
+    split : str or None
+        Name of the archive's split; None for all of its images.
+    length : int
+        Number of views. View k is a function of ``seed`` and k alone; every image
+        comes once before one comes again.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        For an archive that does not fit the recipe.
+    """
+
+    def __init__(self, path, recipe, *, split="train", length, seed):
+        super().__init__(path, recipe, split)
+        check_positive("length", length)
+        self.length, self.seed = length, seed
 
     def __len__(self):
         return self.length
 
+    def row(self, index):
+        """The archive's image that view ``index`` shows."""
+        epoch, place = divmod(index, len(self.rows))
+        order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.rows))
+        return int(self.rows[order[place]])
+
     def __getitem__(self, index):
-        if self._file is None:  # one handle per worker process
-            self._file = h5py.File(self.path)
+        settings = self.recipe.training
         rng = np.random.default_rng([self.seed, index])
-        epoch, place = divmod(index, self.n_fields)
-        order = np.random.default_rng([self.seed, epoch, 1]).permutation(self.n_fields)
-        number = int(order[place])
-        image = self._file["images"][number].astype(np.float32)
-        truth = self._file["truth"][str(number)][:]
-        truth = truth[truth[:, 4] >= self.richness_cut][:, :3]
-        image, truth = _turn(image, truth, rng)
-        image, boxes, outside = _window(image, truth, rng, self.size)
-        image = _observe(image, rng)
-        if rng.random() < 0.4:
-            view = legacy_stretch(image, rng.lognormal(1.1, 0.5), rng.random())
-            blank = legacy_stretch(np.zeros((3, 1, 1), np.float32))
-        else:
-            view = sqrt_stretch(image)
-            blank = sqrt_stretch(np.zeros((3, 1, 1), np.float32))
-        view = np.where(outside, blank, view).astype(np.float32)
-        target = {
-            "boxes": torch.from_numpy(boxes),
-            "labels": torch.ones(len(boxes), dtype=torch.int64),
-        }
-        return torch.from_numpy(np.ascontiguousarray(view)), target
+        image, boxes = self._read(self.row(index))
+        if settings.augmentation != "none":
+            quarter = settings.augmentation != "flip"
+            image, boxes = turn(image, boxes, rng, quarter=quarter)
+        image, boxes = window(image, boxes, rng, settings.view)
+        if settings.augmentation == "survey":
+            depth = None if self.noiseless else rng.uniform(0, 0.8)
+            image = observe(image, self.recipe.reference_noise, rng, depth)
+            if rng.random() < PICTURES:
+                return _item(picture(np.nan_to_num(image), rng), *boxes)
+        return _item(self._stretched(image), *boxes)
 
 
-def _turn(image, truth, rng):
-    """One of the eight flips and quarter turns of a square, and its truth."""
-    side = image.shape[1] - 1
-    truth = truth.copy()
-    if rng.random() < 0.5:
-        image, truth[:, 0] = image[:, :, ::-1], side - truth[:, 0]
-    if rng.random() < 0.5:
-        image, truth[:, 1] = image[:, ::-1], side - truth[:, 1]
-    if rng.random() < 0.5:
-        image, truth[:, :2] = image.transpose(0, 2, 1), truth[:, 1::-1].copy()
-    return image, truth
+class ArchiveImages(_OverArchive):
+    """The images of an archive, each once and as it is, for test losses and evaluation.
+
+    Noiseless images get the noise of the survey, each always the same.
+
+    Parameters
+    ----------
+    path : str or path-like
+    recipe : `astro_objdet.detectors.Recipe`
+    split : str or None
+        Name of the archive's split; None for all of its images.
+    """
+
+    def __init__(self, path, recipe, *, split="test"):
+        super().__init__(path, recipe, split)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        row = int(self.rows[index])
+        image, boxes = self._read(row)
+        if self.noiseless and self.recipe.reference_noise is not None:
+            grain = np.random.default_rng([row, 2]).standard_normal(image.shape, np.float32)
+            noise = np.asarray(self.recipe.reference_noise, dtype=np.float32)
+            image = image + grain * noise[:, None, None]
+        return _item(self._stretched(image), *boxes)
 
 
-def _window(image, truth, rng, size):
-    """A cutout that now and then reaches beyond the field: (image, boxes, outside)."""
-    reach = min(160, size // 3) if rng.random() < 0.25 else 0
-    side = image.shape[1]
-    x0, y0 = rng.integers(-reach, side - size + reach + 1, 2)
-    view = np.zeros((3, size, size), dtype=np.float32)
-    outside = np.ones((size, size), dtype=bool)
-    xs, xe, ys, ye = max(0, x0), min(side, x0 + size), max(0, y0), min(side, y0 + size)
-    view[:, ys - y0 : ye - y0, xs - x0 : xe - x0] = image[:, ys:ye, xs:xe]
-    outside[ys - y0 : ye - y0, xs - x0 : xe - x0] = False
-    # + 0.5: torchvision counts pixel edges, the truth pixel centres
-    x, y, half = (truth - [x0 - 0.5, y0 - 0.5, 0]).T
-    inside = (x > 6) & (y > 6) & (x < size - 6) & (y < size - 6)
-    boxes = np.stack([x - half, y - half, x + half, y + half], axis=1)[inside]
-    return view, boxes.astype(np.float32).reshape(-1, 4), outside
-
-
-def _observe(image, rng):
-    """Another depth, flux scale, colour zero point and sky level for each view."""
-    gain = rng.lognormal(0, 0.3) * rng.lognormal(0, 0.06, 3)
-    depth = np.exp(rng.uniform(np.log(0.12), np.log(1.3)))
-    sky = rng.normal(0, 0.25, 3) * depth * SKY_NOISE
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noise *= (SKY_NOISE * np.float32(depth))[:, None, None]
-    image = image * gain.astype(np.float32)[:, None, None] + noise
-    return image + sky.astype(np.float32)[:, None, None]
+def _item(image, boxes, ignored):
+    """What torchvision's detectors take: an image and its target."""
+    target = {
+        "boxes": torch.from_numpy(np.ascontiguousarray(boxes[:, :4])),
+        "labels": torch.from_numpy(boxes[:, 4].astype(np.int64)),
+    }
+    if len(ignored):
+        target["ignored"] = torch.from_numpy(np.ascontiguousarray(ignored[:, :4]))
+    return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), target

@@ -6,6 +6,7 @@ from astro_objdet.engine.convert import fit_state
 from astro_objdet.engine.devices import resolve_device
 from astro_objdet.engine.fasterrcnn import build_model
 from astro_objdet.engine.inference import fold_norms
+from astro_objdet.engine.precision import keep_boxes_single
 from astro_objdet.engine.weights import load_state
 
 __all__ = ["load_model"]
@@ -37,7 +38,7 @@ def load_model(name, make_recipe, device="auto", sha256=None):
     device = resolve_device(device)
     state, card, digest = load_state(name, sha256=sha256)
     recipe = make_recipe(card["recipe"])
-    model = fit_state(build_model(recipe), state, name).eval()
+    model = keep_boxes_single(fit_state(build_model(recipe), state, name).eval())
     fold_norms(model.backbone, torch.zeros(1, 3, 64, 64))
     # with channels last the convolutions take two thirds of the time on a CPU
     model.backbone.to(memory_format=torch.channels_last)

@@ -62,7 +62,8 @@ def resolve_weights(name):
     name : str or path-like
         ``hf://owner/name``, with ``@revision`` behind it where wanted, names a
         repository of the Hugging Face hub whose file ``model.safetensors`` is
-        fetched once and cached.
+        fetched once and cached. A folder, such as that of a training run, stands for
+        the file of that name in it.
 
     Returns
     -------
@@ -82,12 +83,14 @@ def resolve_weights(name):
     if text in bundled:
         return bundled[text]
     path = Path(name)
+    if path.is_dir() and (path / HUB_FILE).is_file():
+        return path / HUB_FILE
     if path.is_file():
         return path
     known = ", ".join(sorted(bundled)) or "none"
     raise ModelError(
         f"no weights at {text!r}: give a bundled name ({known}), "
-        "the path of a .safetensors file, or hf://owner/name"
+        "the path of a .safetensors file or of a training run, or hf://owner/name"
     )
 
 

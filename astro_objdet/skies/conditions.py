@@ -41,6 +41,8 @@ class Survey:
         AB magnitude of one unit in the survey's own images.
     aureole : tuple of float
         Share of a star's light in a square arcsec at 10 arcsec from it.
+    spikes : float
+        Strength of the diffraction spikes, relative to SDSS's.
     ghost_radius : float
         Radius in arcsec of the ring that a reflection in the camera makes of a
         bright star; 0 for none.
@@ -64,6 +66,7 @@ class Survey:
     saturation: tuple = (14.0, 14.0, 14.0)
     zero_point: float = 22.5
     aureole: tuple = (3e-5, 3e-5, 3e-5)
+    spikes: float = 1.0
     ghost_radius: float = 0.0
     binning: int = 1
     bands: tuple = ("g", "r", "i")
@@ -206,6 +209,7 @@ _DES = _preset(
     psf_beta=3.0,
     electrons=_electrons((31.592, 31.750, 31.675), (7, 7, 7)),
     saturation=(15.2, 15.7, 15.8),
+    spikes=0.3,
     zero_point=30.0,
     ghost_radius=45.0,
 )
@@ -221,6 +225,7 @@ _HSC = _preset(
     psf_beta=3.0,
     electrons=(2.1e5, 1.7e5, 2.8e5),
     saturation=(17.6, 17.4, 18.1),
+    spikes=0.3,
     zero_point=27.0,
     ghost_radius=40.0,
 )
@@ -236,10 +241,12 @@ _LSST = _preset(
     psf_beta=3.0,
     electrons=_electrons((28.51, 28.36, 28.17), (80 * 30, 184 * 30, 184 * 30)),
     saturation=(15.7, 15.8, 15.8),
+    spikes=0.3,
     zero_point=31.4,
     ghost_radius=40.0,
 )
 
-#: The surveys by name: SDSS, DES DR2, HSC-SSP Wide, and LSST after ten years. ``psf_spread``
-#: is a rounded reading of the papers' figures of the seeing, ``ghost_radius`` of images.
+#: The surveys by name: SDSS, DES DR2, HSC-SSP Wide, and LSST after ten years, as closely as
+#: a rendering needs them. ``psf_spread`` is a rounded reading of the papers' figures of the
+#: seeing, ``ghost_radius`` of images.
 SURVEYS = {survey.name: survey for survey in (_SDSS, _DES, _HSC, _LSST)}

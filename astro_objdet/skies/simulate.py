@@ -44,8 +44,8 @@ class RenderedField:
         Bands g, r, i in nanomaggy per pixel; NaN where masked.
     truth : `astropy.table.QTable`
         The clusters and groups whose central galaxy lies in the field, where less than
-        half of the inner 50 kpc is masked: ra, dec, redshift, richness, i_central (mag), x, y (pixel, first centre 0),
-        half_width (pixel; 250 kpc).
+        half of the inner 50 kpc is masked: ra, dec, redshift, richness, i_central (mag),
+        x, y (pixel, first centre 0), half_width (pixel; 250 kpc).
     wcs : `astropy.wcs.WCS`
         Gnomonic, north up, east left.
     survey : `Survey`

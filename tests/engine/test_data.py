@@ -1,44 +1,64 @@
 import numpy as np
 import pytest
 
-from astro_objdet.engine.data import FieldViews, legacy_stretch, sqrt_stretch
-from astro_objdet.images import SqrtFluxStretch
+from astro_objdet.detectors.deepcee import BUNDLED
+from astro_objdet.engine.data import ArchiveImages, ArchiveViews
+from astro_objdet.errors import InputError
+from astro_objdet.skies.archive import ArchiveWriter
 
-h5py = pytest.importorskip("h5py")
+RECIPE = BUNDLED.replace(
+    training=BUNDLED.training.__class__(view=96, augmentation="survey", batch_size=1, steps=1)
+)
 
 
-@pytest.fixture
-def fields(tmp_path):
-    """Two noiseless fields of 160 px with one bright pixel on each truth's centre."""
-    path = tmp_path / "fields.h5"
+def write(path, kind="raw", count=3, noiseless=True):
+    """Images of 160 px with a bright pixel on the centre of each box."""
     rng = np.random.default_rng(0)
-    with h5py.File(path, "w") as file:
-        images = np.zeros((2, 3, 160, 160), np.float16)
-        for number in range(2):
-            truth = np.column_stack(
-                [rng.integers(20, 140, (4, 2)), np.full(4, 12), np.full(4, 0.2), [30, 25, 22, 9]]
-            ).astype(float)
-            for x, y in truth[:, :2].astype(int):
-                images[number, :, y, x] = 2000
-            file[f"truth/{number}"] = truth
-        file["images"] = images
+    with ArchiveWriter(
+        path,
+        bands=("g", "r", "i"),
+        pixel_scale=0.792,
+        shape=(160, 160),
+        kind=kind,
+        dtype="float16" if kind == "raw" else "uint8",
+        unit="nmgy / arcsec2" if kind == "raw" else "",
+        labels=("cluster",),
+        provenance={"noiseless": noiseless},
+    ) as writer:
+        for number in range(count):
+            x, y = rng.integers(20, 140, (2, 4))
+            image = np.zeros((3, 160, 160), "float32" if kind == "raw" else "uint8")
+            image[:, y, x] = 2000 if kind == "raw" else 255
+            objects = [
+                {"x1": a - 11.5, "y1": b - 11.5, "x2": a + 12.5, "y2": b + 12.5, "role": role}
+                for a, b, role in zip(
+                    x, y, ("target", "target", "ignored", "confusion"), strict=True
+                )
+            ]
+            split = "train" if number < count - 1 else "test"
+            writer.append(image, objects, field=f"f{number}", split=split)
     return path
 
 
-def test_a_view_depends_on_seed_and_index_alone(fields):
-    one, two = FieldViews(fields, 20, seed=3, size=96), FieldViews(fields, 20, seed=3, size=96)
+@pytest.fixture
+def archive(tmp_path):
+    return write(tmp_path / "a.h5")
+
+
+def test_a_view_depends_on_seed_and_index_alone(archive):
+    one, two = (ArchiveViews(archive, RECIPE, length=20, seed=3) for _ in range(2))
     image, target = one[7]
     _ = two[3]
     other, other_target = two[7]
     assert np.array_equal(image, other)
     assert np.array_equal(target["boxes"], other_target["boxes"])
-    different, _ = FieldViews(fields, 20, seed=4, size=96)[7]
+    different, _ = ArchiveViews(archive, RECIPE, length=20, seed=4)[7]
     assert not np.array_equal(image, different)
 
 
-def test_boxes_follow_their_objects_through_turns_and_windows(fields):
-    views = FieldViews(fields, 40, seed=1, size=96)
-    seen = 0
+def test_boxes_follow_their_objects_through_turns_and_windows(archive):
+    views = ArchiveViews(archive, RECIPE, length=40, seed=1)
+    seen = ignored = 0
     for index in range(40):
         image, target = views[index]
         assert image.shape == (3, 96, 96)
@@ -49,24 +69,46 @@ def test_boxes_follow_their_objects_through_turns_and_windows(fields):
             # the centre of a pixel is at +0.5 in edge coordinates
             assert image[:, int(y), int(x)].min() > 0.6
             seen += 1
+        assert (target["labels"] == 1).all()
+        ignored += len(target.get("ignored", ()))
     assert seen > 20
+    assert 0 < ignored < seen
 
 
-def test_poor_groups_are_not_labelled(fields):
-    rich = FieldViews(fields, 40, seed=1, size=96)
-    all_of_them = FieldViews(fields, 40, seed=1, size=96, richness_cut=0)
-    n_rich = sum(len(rich[k][1]["boxes"]) for k in range(40))
-    n_all = sum(len(all_of_them[k][1]["boxes"]) for k in range(40))
-    assert 0 < n_rich < n_all
+def test_every_image_comes_before_one_comes_again(archive):
+    views = ArchiveViews(archive, RECIPE, length=8, seed=1)
+    rows = [views.row(k) for k in range(8)]
+    assert all(sorted(rows[k : k + 2]) == [0, 1] for k in range(0, 8, 2))
 
 
-def test_training_stretch_is_the_recipe_stretch():
-    flux = np.random.default_rng(1).normal(0, 2, (3, 20, 20)).astype(np.float32)
-    expected = SqrtFluxStretch(-0.2, 10.0)(flux[::-1].copy())
-    np.testing.assert_allclose(sqrt_stretch(flux), expected, atol=1e-6)
+def test_plain_images_are_whole_and_always_the_same(archive):
+    images = ArchiveImages(archive, RECIPE, split="test")
+    assert len(images) == 1
+    (image, target), (again, _) = images[0], images[0]
+    assert image.shape == (3, 160, 160)
+    assert np.array_equal(image, again)
+    assert len(target["boxes"]) == 2
+    blank = np.median(image, axis=(1, 2))
+    # sky of sqrt((0 + 0.2) / 10.2), with SDSS's noise around it
+    assert blank == pytest.approx(np.sqrt(0.2 / 10.2), abs=0.01)
+    assert image[0].std() > image[2].std()  # i is noisier than g
 
 
-def test_legacy_picture_has_their_sky_level():
-    """The Legacy Surveys' pictures show blank sky at about 32 of 255."""
-    blank = legacy_stretch(np.zeros((3, 4, 4), np.float32))
-    assert np.unique(np.round(blank * 255)) == pytest.approx(32, abs=2)
+def test_noise_that_is_there_is_not_added_again(tmp_path):
+    path = write(tmp_path / "noisy.h5", noiseless=False)
+    image, _ = ArchiveImages(path, RECIPE, split="test")[0]
+    assert len(np.unique(image[0].numpy())) == 2
+
+
+def test_pictures_cannot_be_observed_anew(tmp_path):
+    path = write(tmp_path / "pictures.h5", kind="stretched")
+    with pytest.raises(InputError, match="needs raw images; train with augmentation 'turn'"):
+        ArchiveViews(path, RECIPE, length=2, seed=1)
+    settings = RECIPE.training.__class__(view=0, augmentation="flip")
+    recipe = RECIPE.replace(training=settings, stretch={"name": "identity"})
+    image, target = ArchiveViews(path, recipe, length=2, seed=1)[0]
+    assert image.shape == (3, 160, 160)
+    assert image.max() == 1
+    x = (target["boxes"][:, 0] + target["boxes"][:, 2]) / 2
+    y = (target["boxes"][:, 1] + target["boxes"][:, 3]) / 2
+    assert (image[0, y.long(), x.long()] == 1).all()

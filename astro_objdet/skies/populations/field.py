@@ -19,8 +19,8 @@ __all__ = ["field_galaxies"]
 # Schechter functions in i, per comoving Mpc^3 (H0 = 71), as Loveday et al. (2012,
 # Table 3) find for red and blue galaxies; the red without what `haloes` draws. The
 # normalisation is set by the counts (docs/skies.rst).
-_RED = {"phi": 0.95e-3, "alpha": -0.5}
-_BLUE = {"phi": 2.0e-3, "alpha": -1.15}
+_RED = {"phi": 1.0e-3, "alpha": -0.5}
+_BLUE = {"phi": 1.6e-3, "alpha": -1.3}
 
 _Z_EDGES = np.concatenate([np.arange(0.004, 0.1, 0.004), np.arange(0.1, 1.51, 0.02)])
 _M_EDGES = np.arange(-2.0, 7.01, 0.1)

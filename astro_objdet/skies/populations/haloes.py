@@ -1,6 +1,6 @@
 """Clusters and groups: how many, how rich, how far.
 
-Above richness 20 the distribution is redMaPPer's (SDSS DR8, version 5.10): 6,822
+Above richness 20 the distribution is redMaPPer's (SDSS DR8, version 5.10): 6,804
 clusters at 0.1 < z < 0.3 on 10,400 square degrees. Below, a power law goes on to
 the groups that a cluster finder must not take for clusters.
 """
@@ -15,7 +15,7 @@ __all__ = ["RICHNESS_CUT", "LargeScale", "comoving_volume", "draw_haloes", "draw
 RICHNESS_CUT = 20.0
 
 #: Clusters above the cut per comoving Mpc^3: 0.1-0.2, 0.2-0.3 and 0.3-0.4 of
-#: redMaPPer give 4.4, 3.9 and 4.4e-6; no trend with redshift.
+#: redMaPPer give 4.4, 3.9 and 4.5e-6; no trend with redshift.
 DENSITY = 4.1e-6
 
 # Richness that a fraction of redMaPPer's clusters at 0.1 < z < 0.33 stays below.

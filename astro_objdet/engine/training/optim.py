@@ -1,0 +1,142 @@
+"""What changes the weights: optimizer, learning rate, clipping, and an average of the weights."""
+
+import contextlib
+import math
+
+import torch
+
+from astro_objdet.errors import InputError
+
+__all__ = ["WeightAverage", "freeze", "make_optimizer", "rate_and_momentum", "set_rate"]
+
+# Of torch's OneCycleLR: share of the steps that rise, first and last rate, range of momentum.
+RISE = 0.3
+FIRST, LAST = 1 / 25, 1 / 25e4
+MOMENTUM = (0.85, 0.95)
+
+
+def freeze(model, stages):
+    """Stop the gradient for the first stages of a model's backbone.
+
+    Parameters
+    ----------
+    model : `torch.nn.Module`
+        With ``backbone.body``; another is left as it is for ``stages=0``.
+    stages : int
+        Layers and blocks, counted from the image; -1 for all.
+
+    Raises
+    ------
+    InputError
+        For more stages than there are.
+    """
+    if stages == 0:
+        return
+    layers = []
+    for child in model.backbone.body.children():
+        nested = isinstance(child, (torch.nn.Sequential, torch.nn.ModuleList))
+        layers += list(child) if nested else [child]
+    if stages > len(layers):
+        raise InputError(
+            f"freeze_stages must be at most {len(layers)} with this backbone (-1 for all of it), "
+            f"got {stages}"
+        )
+    for layer in layers if stages < 0 else layers[:stages]:
+        layer.requires_grad_(False)
+
+
+def make_optimizer(weights, settings):
+    """The optimizer that settings name, over a list of parameters."""
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            weights,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+    return torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def rate_and_momentum(settings, step):
+    """Learning rate of a step, and momentum where the schedule changes it.
+
+    A function of the step's number, so that a resumed run needs no state for it.
+
+    Parameters
+    ----------
+    settings : `astro_objdet.detectors.TrainingSettings`
+    step : int
+        From 1.
+
+    Returns
+    -------
+    rate : float
+    momentum : float or None
+        SGD's momentum, or the first beta of AdamW; None leaves it as it is.
+    """
+    peak, done = settings.learning_rate, step - 1
+    if settings.schedule == "constant":
+        return peak, None
+    if settings.schedule == "cosine":
+        return _anneal(peak, 0.0, done / settings.steps), None
+    top = RISE * settings.steps - 1
+    if done <= top:
+        way = done / top if top else 1.0
+        return _anneal(FIRST * peak, peak, way), _anneal(*reversed(MOMENTUM), way)
+    way = (done - top) / (settings.steps - 1 - top)
+    return _anneal(peak, LAST * peak, way), _anneal(*MOMENTUM, way)
+
+
+def _anneal(start, end, way):
+    """From start to end along half a cosine; way from 0 to 1."""
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * way))
+
+
+def set_rate(optimizer, settings, step):
+    """Set an optimizer for a step; returns the learning rate."""
+    rate, momentum = rate_and_momentum(settings, step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if momentum is not None and "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif momentum is not None:
+            group["momentum"] = momentum
+    return rate
+
+
+class WeightAverage:
+    """Exponential moving average of weights.
+
+    The decay rises from 0.1 to the one asked for as (1 + n) / (10 + n), so that the first
+    weights do not linger.
+
+    Parameters
+    ----------
+    weights : list of `torch.nn.Parameter`
+    decay : float
+        From 0 to below 1.
+    """
+
+    def __init__(self, weights, decay):
+        self.weights, self.decay = weights, decay
+        self.values = [weight.detach().clone() for weight in weights]
+
+    @torch.no_grad()
+    def update(self, step):
+        """Take in the weights after a step, by its number from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, [w.data for w in self.weights], 1 - decay)
+
+    @contextlib.contextmanager
+    def in_place(self):
+        """The model has the average in place of its weights."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    def swap(self):
+        """Exchange the weights and their average."""
+        for number, weight in enumerate(self.weights):
+            weight.data, self.values[number] = self.values[number], weight.data
