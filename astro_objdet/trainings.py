@@ -232,8 +232,10 @@ class HeldBack:
         place = int(self.chosen[number])
         image, target = self.images[place]
         objects = self.images.archive.objects(int(self.images.rows[place]))
-        redshift = objects["redshift"][objects["role"] == "target"]
-        return image, target | {"redshift": np.asarray(redshift, dtype=float)}
+        redshift = np.full(len(target["boxes"]), np.nan)
+        known = objects["redshift"][objects["role"] == "target"]
+        redshift[: len(known)] = known
+        return image, target | {"redshift": redshift}
 
 
 def _start(plan, folder, resume):

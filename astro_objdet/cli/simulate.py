@@ -179,6 +179,14 @@ def simulate(output, as_json, quiet, **options):
     help="Poorer ones down to it count as neither object nor background.",
 )
 @click.option(
+    "--decoy-richness",
+    type=click.FloatRange(min=0),
+    default=6.0,
+    show_default=True,
+    metavar="N",
+    help="Poorer ones down to it are taught apart from clusters.",
+)
+@click.option(
     "--redshift-range",
     type=LIMITS,
     default="0.08:0.45",
@@ -195,6 +203,7 @@ def simulate_archive(
     recipe,
     min_richness,
     ignored_richness,
+    decoy_richness,
     redshift_range,
     as_json,
     quiet,
@@ -213,7 +222,7 @@ def simulate_archive(
     from astro_objdet.detectors import get_recipe
     from astro_objdet.skies import rendering
 
-    roles = rendering.Roles(min_richness, ignored_richness, redshift_range)
+    roles = rendering.Roles(min_richness, ignored_richness, decoy_richness, redshift_range)
     with spoken_warnings(quiet=quiet), progress_bar(quiet=quiet) as progress:
         done = rendering.render_archive(
             output, recipe=get_recipe(recipe), roles=roles, progress=progress, **_given(options)

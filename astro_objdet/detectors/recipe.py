@@ -94,6 +94,10 @@ class Recipe:
         Bands that become red, green and blue, in this order.
     labels : tuple of str
         Classes; the background is not one of them.
+    decoys : tuple of str
+        Classes of objects that are easily taken for one of the labels. Training teaches
+        them apart, a detection is never one of them. See the role ``"decoy"`` of
+        `~astro_objdet.skies.archive.Archive`.
     stretch : dict
         As `astro_objdet.images.stretch_from_dict` takes it.
     reference_noise : tuple of float or None
@@ -145,6 +149,7 @@ class Recipe:
     anchor_sizes: tuple = ((32.0,), (64.0,), (128.0,), (256.0,))
     aspect_ratios: tuple = (1.0,)
     reference_noise: tuple | None = None
+    decoys: tuple = ()
     tile: int = 1024
     overlap: int = 256
     neck_channels: int | None = 256

@@ -42,9 +42,10 @@ class _OverArchive(Dataset):
             )
 
     def _read(self, row):
-        """Channels (3, ny, nx) float32; boxes of targets and of ignored objects.
+        """Channels (3, ny, nx) float32; boxes to be taught, and those of ignored objects.
 
-        Boxes are (n, 5), the last column the label; 0 is torchvision's background.
+        Boxes are (n, 5), the last column the label: 0 is torchvision's background, the
+        recipe's labels follow, then its decoys. Targets come before decoys.
         """
         image = self.archive.image(row)[self._bands]
         scale = 255 if image.dtype == np.uint8 else 1
@@ -53,7 +54,13 @@ class _OverArchive(Dataset):
         labels = [1 + self.archive.labels.index(name) for name in objects["label"]]
         edges = [objects[name] for name in ("x1", "y1", "x2", "y2")]
         boxes = np.column_stack([*edges, labels]).astype(np.float32).reshape(-1, 5)
-        return image, [boxes[objects["role"] == role] for role in ("target", "ignored")]
+        parts = {role: boxes[objects["role"] == role] for role in ("target", "decoy", "ignored")}
+        # one class of decoys for each label, or one for all
+        parts["decoy"][:, 4] = len(self.archive.labels) + np.minimum(
+            parts["decoy"][:, 4], len(self.recipe.decoys)
+        )
+        taught = [parts["target"], parts["decoy"]] if self.recipe.decoys else [parts["target"]]
+        return image, [np.concatenate(taught), parts["ignored"]]
 
     def _stretched(self, image):
         """The recipe's view of an image, masked pixels as empty sky."""
@@ -115,7 +122,8 @@ class ArchiveViews(_OverArchive):
 class ArchiveImages(_OverArchive):
     """The images of an archive, each once and as it is, for test losses and evaluation.
 
-    Noiseless images get the noise of the survey, each always the same.
+    Noiseless images get the noise of the survey, each always the same. Targets say which
+    of their boxes are ``scored``: those of objects to be found, not of decoys.
 
     Parameters
     ----------
@@ -138,7 +146,8 @@ class ArchiveImages(_OverArchive):
             grain = np.random.default_rng([row, 2]).standard_normal(image.shape, np.float32)
             noise = np.asarray(self.recipe.reference_noise, dtype=np.float32)
             image = image + grain * noise[:, None, None]
-        return _item(self._stretched(image), *boxes)
+        image, target = _item(self._stretched(image), *boxes)
+        return image, target | {"scored": target["labels"] <= len(self.archive.labels)}
 
 
 def _item(image, boxes, ignored):

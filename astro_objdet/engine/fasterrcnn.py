@@ -32,7 +32,7 @@ def build_model(recipe, pretrained_backbone=False):
     backbone = make_backbone(
         recipe.backbone, recipe.strides, recipe.neck_channels, pretrained_backbone
     )
-    n_maps = len(recipe.strides)
+    n_maps, n_labels = len(recipe.strides), len(recipe.labels)
     anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
     pool = MultiScaleRoIAlign(
         [str(k) for k in range(n_maps)], output_size=recipe.roi_size, sampling_ratio=2
@@ -54,7 +54,7 @@ def build_model(recipe, pretrained_backbone=False):
         rpn_positive_fraction=recipe.rpn_positive_fraction,
         box_roi_pool=pool,
         box_head=TwoMLPHead(flat, recipe.head_width),
-        box_predictor=FastRCNNPredictor(recipe.head_width, len(recipe.labels) + 1),
+        box_predictor=FastRCNNPredictor(recipe.head_width, 1 + n_labels + len(recipe.decoys)),
         box_score_thresh=recipe.minimum_score,
         box_nms_thresh=recipe.box_nms,
         box_detections_per_img=recipe.detections,
@@ -67,11 +67,25 @@ def build_model(recipe, pretrained_backbone=False):
     model.transform.resize = _keep_size
     if not recipe.clip_boxes:
         _open_borders(model)
+    if recipe.decoys:
+        _drop_decoys(model, n_labels)
     return model
 
 
 def _keep_size(image, target=None):
     return image, target
+
+
+def _drop_decoys(model, n_labels):
+    """Let the model find no class beyond the first ``n_labels``."""
+    postprocess = model.roi_heads.postprocess_detections
+
+    def postprocess_detections(logits, regression, proposals, shapes):
+        found = zip(*postprocess(logits, regression, proposals, shapes), strict=True)
+        kept = [[part[labels <= n_labels] for part in (b, s, labels)] for b, s, labels in found]
+        return tuple(list(part) for part in zip(*kept, strict=True))
+
+    model.roi_heads.postprocess_detections = postprocess_detections
 
 
 def _open_borders(model):

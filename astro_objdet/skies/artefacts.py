@@ -182,7 +182,11 @@ def _spike_width(survey):
 
 def _spike_peak(survey):
     """Surface brightness, per band, at the foot of a spike of a star of unit flux."""
-    return survey.spikes * _SPIKE_LIGHT / (_SPIKE_LENGTH * _spike_width(survey) * math.sqrt(2 * math.pi))
+    return (
+        survey.spikes
+        * _SPIKE_LIGHT
+        / (_SPIKE_LENGTH * _spike_width(survey) * math.sqrt(2 * math.pi))
+    )
 
 
 def _around(image, x, y, half):

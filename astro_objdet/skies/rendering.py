@@ -29,12 +29,13 @@ class Roles:
     """What a rendered cluster or group is to training: see `Archive`.
 
     Targets have at least ``richness`` and a redshift within ``redshift``, of which either
-    end may be None; the others down to ``ignored_richness`` are ignored, and poorer groups
-    are confusion.
+    end may be None; the others down to ``ignored_richness`` are ignored, still poorer ones
+    down to ``decoy_richness`` decoys, and the rest is confusion.
     """
 
     richness: float = RICHNESS_CUT
     ignored_richness: float = 15.0
+    decoy_richness: float = 6.0
     redshift: tuple = (0.08, 0.45)
 
     def __call__(self, richness, redshift):
@@ -43,7 +44,8 @@ class Roles:
         within = (redshift >= (low or 0)) & (redshift <= (np.inf if high is None else high))
         target = within & (richness >= self.richness)
         ignored = richness >= self.ignored_richness
-        return np.where(target, "target", np.where(ignored, "ignored", "confusion"))
+        decoy = within & (richness >= self.decoy_richness)
+        return np.select([target, ignored, decoy], ["target", "ignored", "decoy"], "confusion")
 
 
 @dataclass

@@ -11,7 +11,10 @@ RECIPE = BUNDLED.replace(
 )
 
 
-def write(path, kind="raw", count=3, noiseless=True):
+ROLES = ("target", "target", "ignored", "confusion")
+
+
+def write(path, kind="raw", count=3, noiseless=True, roles=ROLES):
     """Images of 160 px with a bright pixel on the centre of each box."""
     rng = np.random.default_rng(0)
     with ArchiveWriter(
@@ -31,9 +34,7 @@ def write(path, kind="raw", count=3, noiseless=True):
             image[:, y, x] = 2000 if kind == "raw" else 255
             objects = [
                 {"x1": a - 11.5, "y1": b - 11.5, "x2": a + 12.5, "y2": b + 12.5, "role": role}
-                for a, b, role in zip(
-                    x, y, ("target", "target", "ignored", "confusion"), strict=True
-                )
+                for a, b, role in zip(x, y, roles, strict=True)
             ]
             split = "train" if number < count - 1 else "test"
             writer.append(image, objects, field=f"f{number}", split=split)
@@ -112,3 +113,14 @@ def test_pictures_cannot_be_observed_anew(tmp_path):
     x = (target["boxes"][:, 0] + target["boxes"][:, 2]) / 2
     y = (target["boxes"][:, 1] + target["boxes"][:, 3]) / 2
     assert (image[0, y.long(), x.long()] == 1).all()
+
+
+def test_decoys_are_another_class_for_recipes_that_have_them(tmp_path):
+    path = write(tmp_path / "a.h5", roles=("target", "decoy", "ignored", "decoy"))
+    recipe = RECIPE.replace(decoys=("group",))
+    _, target = ArchiveImages(path, recipe, split="test")[0]
+    assert target["labels"].tolist() == [1, 2, 2]
+    assert target["scored"].tolist() == [True, False, False]
+    assert len(target["ignored"]) == 1
+    _, target = ArchiveImages(path, RECIPE, split="test")[0]
+    assert target["labels"].tolist() == [1]

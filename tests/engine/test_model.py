@@ -46,6 +46,29 @@ def test_the_paper_recipe_has_one_map_and_twelve_anchors(paper):
     assert paper.roi_heads.box_predictor.cls_score.out_features == 2
 
 
+def test_decoys_are_a_class_that_is_never_found():
+    recipe = get_recipe("deepcee-lite0").replace(
+        head_width=8, neck_channels=8, decoys=("group",), minimum_score=0.0
+    )
+    torch.manual_seed(2)
+    model = build_model(recipe).eval()
+    predictor = model.roi_heads.box_predictor
+    assert predictor.cls_score.out_features == 3
+    image = torch.rand(3, 128, 128)
+    with torch.no_grad():
+        predictor.cls_score.weight.zero_()
+        predictor.cls_score.bias.copy_(torch.tensor([0.0, 1.0, 5.0]))
+        (found,) = model([image])
+    # the decoys take their share of the score, and do not appear
+    assert len(found["labels"]) > 0
+    assert (found["labels"] == 1).all()
+    assert found["scores"].max() < 0.1
+    model.train()
+    box = torch.tensor([[20.0, 20.0, 100.0, 100.0]])
+    losses = model([image], [{"boxes": box, "labels": torch.tensor([2])}])
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
 def test_initialisation_of_the_paper(paper):
     """Section 2.1: truncated Gaussian of 0.01, Glorot uniform, biases of zero."""
     weights = paper.rpn.head.conv[0][0].weight.detach()

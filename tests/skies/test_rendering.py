@@ -132,8 +132,9 @@ def test_places_do_not_overlap_and_do_not_depend_on_their_number():
 
 
 def test_roles():
-    richness, redshift = np.array([30, 30, 17, 9, 20]), np.array([0.2, 0.6, 0.2, 0.2, 0.08])
-    expected = ["target", "ignored", "ignored", "confusion", "target"]
+    richness = np.array([30, 30, 17, 9, 20, 5, 9])
+    redshift = np.array([0.2, 0.6, 0.2, 0.2, 0.08, 0.2, 0.6])
+    expected = ["target", "ignored", "ignored", "decoy", "target", "confusion", "confusion"]
     assert Roles()(richness, redshift).tolist() == expected
 
 

@@ -117,7 +117,8 @@ def _load_ours(model, path, recipe):
     """Weights with a card, whose layers must be this model's but for the classes."""
     state, card, digest = load_state(path)
     origin = {"init": path.name, "sha256": digest, "title": card["title"]}
-    if tuple(card["recipe"]["labels"]) != tuple(recipe.labels):
+    classes = (*card["recipe"]["labels"], *card["recipe"].get("decoys", ()))
+    if classes != (*recipe.labels, *recipe.decoys):
         state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
         origin["begun_anew"] = _CLASSES.rstrip(".")
     fit_state(model, state, path)

@@ -52,14 +52,16 @@ class ImageResult:
         """From what a torchvision model returns, and a target on the CPU."""
         found = {name: output[name].cpu().numpy() for name in ("boxes", "scores", "labels")}
         boxes = np.asarray(target["boxes"], dtype=float).reshape(-1, 4)
+        own = np.asarray(target.get("scored", np.ones(len(boxes))), dtype=bool)
+        redshift = np.asarray(target.get("redshift", np.full(len(boxes), np.nan)), dtype=float)
         return cls(
             row=row,
             boxes=found["boxes"].astype(float),
             scores=found["scores"].astype(float),
             labels=found["labels"],
-            true_boxes=boxes,
-            true_labels=np.asarray(target["labels"]),
-            redshift=np.asarray(target.get("redshift", np.full(len(boxes), np.nan)), dtype=float),
+            true_boxes=boxes[own],
+            true_labels=np.asarray(target["labels"])[own],
+            redshift=redshift[own],
             ignored_boxes=np.asarray(target.get("ignored", ()), dtype=float).reshape(-1, 4),
         )
 

@@ -46,7 +46,7 @@ FORMAT = "astro_objdet archive"
 VERSION = 1
 KINDS = ("raw", "stretched")
 #: What an object is to training and evaluation; see `astro_objdet.skies.archive.Archive`.
-ROLES = ("target", "ignored", "confusion")
+ROLES = ("target", "ignored", "confusion", "decoy")
 #: Columns that every table of objects has, besides its own further ones.
 OBJECT_COLUMNS = ("x1", "y1", "x2", "y2", "label", "role", "ra", "dec", "redshift", "richness")
 _DTYPES = ("float16", "float32", "uint8")

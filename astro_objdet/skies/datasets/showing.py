@@ -13,7 +13,12 @@ from astro_objdet.skies.archive import Archive
 
 __all__ = ["preview", "show"]
 
-_COLOURS = {"target": (90, 255, 90), "ignored": (255, 220, 60), "confusion": (255, 110, 110)}
+_COLOURS = {
+    "target": (90, 255, 90),
+    "ignored": (255, 220, 60),
+    "decoy": (120, 170, 255),
+    "confusion": (255, 110, 110),
+}
 _GAP = 4
 
 
@@ -104,7 +109,7 @@ def preview(path, output, *, images=16, side=320, stretch=None, split=None, over
     """Draw some images of an archive with their boxes into one PNG.
 
     Images with targets come first. North is up where it is in the images; boxes of targets are
-    green, of ignored objects yellow, of confusion red.
+    green, of ignored objects yellow, of decoys blue, of confusion red.
 
     Parameters
     ----------
