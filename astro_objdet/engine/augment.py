@@ -54,16 +54,18 @@ def turn(image, boxes, rng, *, quarter=True):
     return image, boxes
 
 
-def window(image, boxes, rng, size):
+def window(image, taught, ignored, rng, size):
     """A cutout that now and then reaches beyond the image, where it is NaN.
 
-    Objects whose centre is outside of it, or closer than 6 pixels to its border, are
-    left out; boxes may reach beyond it.
+    Objects whose centre is outside of it, or closer than 6 pixels to its border, are not
+    taught; what is in view of them is no background either, and so they are ignored. Boxes
+    may reach beyond the cutout.
 
     Parameters
     ----------
     image : `numpy.ndarray` (band, ny, nx)
-    boxes : sequence of `numpy.ndarray` (n, 4)
+    taught, ignored : `numpy.ndarray` (n, 4 or more)
+        Boxes.
     rng : `numpy.random.Generator`
     size : int
         Side of the cutout in pixels; 0 takes the whole image.
@@ -71,10 +73,10 @@ def window(image, boxes, rng, size):
     Returns
     -------
     image : `numpy.ndarray` (band, size, size)
-    boxes : list of `numpy.ndarray`
+    taught, ignored : `numpy.ndarray`
     """
     if not size:
-        return image, list(boxes)
+        return image, taught, ignored
     reach = min(160, size // 3) if rng.random() < 0.25 else 0
     ny, nx = image.shape[1:]
     x0 = int(rng.integers(min(-reach, nx - size), max(nx - size, 0) + reach + 1))
@@ -82,15 +84,19 @@ def window(image, boxes, rng, size):
     view = np.full((len(image), size, size), np.nan, dtype=np.float32)
     xs, xe, ys, ye = max(0, x0), min(nx, x0 + size), max(0, y0), min(ny, y0 + size)
     view[:, ys - y0 : ye - y0, xs - x0 : xe - x0] = image[:, ys:ye, xs:xe]
-    moved = []
-    for b in boxes:
-        b = b.copy()
-        b[:, [0, 2]] -= x0
-        b[:, [1, 3]] -= y0
-        x, y = (b[:, 0] + b[:, 2]) / 2, (b[:, 1] + b[:, 3]) / 2
-        inside = (np.minimum(x, y) > _BORDER) & (np.maximum(x, y) < size - _BORDER)
-        moved.append(b[inside])
-    return view, moved
+    taught, ignored = (_moved(boxes, x0, y0) for boxes in (taught, ignored))
+    x, y = (taught[:, 0] + taught[:, 2]) / 2, (taught[:, 1] + taught[:, 3]) / 2
+    whole = (np.minimum(x, y) > _BORDER) & (np.maximum(x, y) < size - _BORDER)
+    ignored = np.concatenate([ignored, taught[~whole]])
+    seen = (ignored[:, :2] < size).all(axis=1) & (ignored[:, 2:4] > 0).all(axis=1)
+    return view, taught[whole], ignored[seen]
+
+
+def _moved(boxes, x0, y0):
+    boxes = boxes.copy()
+    boxes[:, [0, 2]] -= x0
+    boxes[:, [1, 3]] -= y0
+    return boxes
 
 
 def observe(image, noise, rng, depth=None):

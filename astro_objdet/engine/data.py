@@ -110,7 +110,7 @@ class ArchiveViews(_OverArchive):
         if settings.augmentation != "none":
             quarter = settings.augmentation != "flip"
             image, boxes = turn(image, boxes, rng, quarter=quarter)
-        image, boxes = window(image, boxes, rng, settings.view)
+        image, *boxes = window(image, *boxes, rng, settings.view)
         if settings.augmentation == "survey":
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)

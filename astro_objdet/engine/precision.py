@@ -24,7 +24,11 @@ class Precision:
         self.device = device
         self.dtype = None
         if device.type == "cuda":
-            self.dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            self.dtype = (
+                torch.bfloat16
+                if torch.cuda.is_bf16_supported(including_emulation=False)
+                else torch.float16
+            )
         self.name = str(self.dtype or torch.float32).removeprefix("torch.")
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
 

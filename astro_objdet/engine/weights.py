@@ -237,7 +237,7 @@ def save_weights(state, path, card, *, overwrite=False):
 
     if Path(path).suffix != ".safetensors":
         raise InputError("weights are saved as .safetensors", path=path)
-    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     card = {**card, "tensors_sha256": _hash_tensors(state)}
     content = save(state, metadata={"astro_objdet": json.dumps(card)})
     write_whole(path, content, overwrite=overwrite)

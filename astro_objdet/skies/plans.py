@@ -69,6 +69,12 @@ class FieldPlan:
         """
         sky, names, block = np.empty((0, 2)), np.empty(0, "U16"), 0
         while len(sky) < count:
+            if block > 20 + count // 20:
+                raise InputError(
+                    f"area: only {len(sky)} of {count} fields of {self.size} px find room in "
+                    f"{', '.join(self.parts) or 'the sky'} above a galactic latitude of "
+                    f"{self.latitude:g} deg"
+                )
             rng = np.random.default_rng([self.seed, 10, block])
             ra = rng.uniform(0, 360, 1000)
             dec = np.degrees(np.arcsin(rng.uniform(-1, 1, 1000)))
@@ -112,7 +118,7 @@ class FieldPlan:
         return render_field(
             self.survey.drawn(rng),
             (self.size, self.size),
-            seed=[self.seed, number],
+            seed=[self.seed, 30, number],
             clusters=clusters,
             redshift_range=self.redshift_range,
             center=tuple(place),

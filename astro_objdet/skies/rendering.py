@@ -15,7 +15,7 @@ from astropy.io import fits
 from astropy.table import QTable, vstack
 
 from astro_objdet.catalogs.tables.files import write_table
-from astro_objdet.errors import check_positive
+from astro_objdet.errors import InputError, check_positive
 from astro_objdet.files import atomic_path, check_writable, write_whole
 from astro_objdet.skies.archive import Archive, ArchiveWriter
 from astro_objdet.skies.plans import PARTS, plan_fields
@@ -194,7 +194,7 @@ def render_archive(
     told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": asdict(roles)}
     layout = {
         "bands": plan.survey.bands,
-        "pixel_scale": recipe.pixel_scale,
+        "pixel_scale": plan.survey.pixel_scale,
         "shape": (plan.size, plan.size),
         "kind": "raw",
         "dtype": "float16",
@@ -204,7 +204,13 @@ def render_archive(
         "provenance": told,
         "columns": ("i_central",),
     }
+    if abs(plan.survey.pixel_scale / recipe.pixel_scale - 1) > 0.01:
+        raise InputError(
+            f"binning must bring the {plan.survey.name} pixels to the {recipe.pixel_scale:g} "
+            f"arcsec of {recipe.name}; {more['binning']} gives {plan.survey.pixel_scale:g}"
+        )
     if resume and os.path.exists(out):
+        _check_same(out, told)
         writer = ArchiveWriter.resume(out, **layout)
     else:
         writer = ArchiveWriter(out, overwrite=overwrite, **layout)
@@ -222,6 +228,18 @@ def render_archive(
     rich = int((objects["richness"] >= RICHNESS_CUT).sum())
     groups = len(objects) - rich
     return Rendered(str(out), count, count * plan.field_area, rich, groups, [str(out)])
+
+
+def _check_same(out, told):
+    """Refuse to go on with an archive that was made with other settings."""
+    before = Archive(out, need_targets=False).provenance
+    for name, value in json.loads(json.dumps(told)).items():
+        if name not in ("versions", "fields", "area_deg2") and before.get(name) != value:
+            raise InputError(
+                f"was made with {name} {before.get(name)}, and now it is {value}; give the same "
+                "options, or another output",
+                out,
+            )
 
 
 def _name(plan, number):

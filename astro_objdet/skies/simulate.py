@@ -161,6 +161,8 @@ def _haloes(rng, shape, scale, large_scale, clusters, groups, redshift_range, ma
     nature = np.column_stack([x, y, z, rich])
     rich_ones = nature[rich >= RICHNESS_CUT]
     poor_ones = nature[rich < RICHNESS_CUT]
+    # companions of mergers above the cut make up for those left out here
+    rich_ones = rich_ones[rng.random(len(rich_ones)) > MERGING / 2]
     if clusters is not None:
         rich_ones = _placed(rng, draw_richness(rng, clusters), shape, redshift_range, margin)
     if groups is not None:

@@ -221,7 +221,8 @@ def _image(entry, band, cutout, line, cache, covered):
     image = _SERVICES[entry.service](entry, band, cutout, line, cache)
     data = image.data
     # Some services write 0 where they have nothing; sky that was measured is never exactly that.
-    part = float(np.mean(np.isfinite(data) & (data != 0)))
+    bad = ~np.isfinite(data) | (data == 0)
+    part = 1 - float(np.mean(bad))
     if part < covered:
         raise ImageReplyError(f"only {part:.0%} of the image has data, the rest is {_GONE}")
     unit = u.adu
@@ -237,7 +238,7 @@ def _image(entry, band, cutout, line, cache, covered):
         "NOTE": entry.note,
         "BIBCODE": entry.reference,
     }
-    return CCDData(data, unit=unit, mask=~np.isfinite(data), wcs=image.wcs, meta=meta)
+    return CCDData(data, unit=unit, mask=bad, wcs=image.wcs, meta=meta)
 
 
 def _bands_of(entry, bands, cutout, line, cache, covered):

@@ -73,7 +73,7 @@ def test_boxes_follow_their_objects_through_turns_and_windows(archive):
         assert (target["labels"] == 1).all()
         ignored += len(target.get("ignored", ()))
     assert seen > 20
-    assert 0 < ignored < seen
+    assert ignored > 10
 
 
 def test_every_image_comes_before_one_comes_again(archive):

@@ -202,6 +202,17 @@ def test_loss_that_is_not_finite_stops_and_names_the_images():
     assert training.recorder.saved == []
 
 
+def test_gradient_that_is_not_finite_stops_before_it_reaches_the_weights():
+    model = tiny_model()
+    weight = model.rpn.head.cls_logits.weight
+    weight.register_hook(lambda gradient: torch.full_like(gradient, float("inf")))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    training = Training(model, Squares(), settings(), workers=0, describe="field_{}".format)
+    with pytest.raises(ModelError, match="gradient is not finite at step 1; images: field_0"):
+        training.run()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 class Hungry(torch.nn.Module):
     """Has one weight, and memory for so many images."""
 

@@ -93,6 +93,8 @@ def test_an_interrupted_archive_goes_on(tmp_path):
         render_archive(tmp_path / "a.h5", "sdss", 0.0008, **options)
     render_archive(tmp_path / "a.h5", "sdss", 0.0008, resume=True, **options)
     render_archive(tmp_path / "b.h5", "sdss", 0.0008, **options)
+    with pytest.raises(InputError, match="was made with plan .* give the same options"):
+        render_archive(tmp_path / "a.h5", "sdss", 0.0008, resume=True, **{**options, "seed": 5})
     one, two = Archive(tmp_path / "a.h5"), Archive(tmp_path / "b.h5")
     assert one.n_images == two.n_images == 5
     for k in range(5):
@@ -151,3 +153,15 @@ def test_roles():
 def test_bad_parameters(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         simulate(**{"out": tmp_path, "seed": 1, **options})
+
+
+def test_pixels_must_be_the_recipes(tmp_path):
+    with pytest.raises(InputError, match="binning must bring the sdss pixels to the 0.792 arcsec"):
+        render_archive(tmp_path / "a.h5", "sdss", 0.001, seed=1, recipe=BUNDLED, size=64, binning=1)
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_full_sky_is_told():
+    plan, _ = plan_fields("sdss", 1, seed=1, size=60_000)
+    with pytest.raises(InputError, match=r"area: only \d+ of 900 fields of 60000 px find room"):
+        plan.places(900)

@@ -81,7 +81,7 @@ class Stepper:
             self._halve(number)
         if any_wrong:
             raise ModelError(_not_finite(number, losses, names, wrong))
-        self._follow_gradient()
+        self._follow_gradient(number, names)
         return losses
 
     def _try(self, number, images, targets):
@@ -126,12 +126,15 @@ class Stepper:
             "at a time, and their gradients are added up, so that a step has as many as before"
         )
 
-    def _follow_gradient(self):
+    def _follow_gradient(self, number, names):
         scaler = self.precision.scaler
         if self.processes.count > 1:
             self._average_gradients()
         scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
+        # in half precision an overflow is in order: the scaler passes over the step
+        if not scaler.is_enabled() and not torch.isfinite(norm):
+            raise ModelError(f"gradient is not finite at step {number}; images: {names()}")
         scaler.step(self.optimizer)
         scaler.update()
 

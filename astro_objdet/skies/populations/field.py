@@ -60,7 +60,7 @@ def field_galaxies(rng, shape, pixel_scale, large_scale, faintest=22.5, bright_e
         z, relative = _draw(rng, red, values, area, large_scale, faintest, bright_excess)
         kinds.append((np.full(len(z), red), z, relative))
     red, z, relative = (np.concatenate(part) for part in zip(*kinds, strict=True))
-    x, y, z = _clumped(rng, z, size, pixel_scale)
+    x, y = _clumped(rng, z, size, pixel_scale)
     x, y = x - pad, y - pad
     return Sources.join(
         [
@@ -101,11 +101,9 @@ def _clumped(rng, z, size, pixel_scale, share=0.35, group_mpc=0.4):
     for k in follows:
         step = rng.normal(0, spread[k], 2)
         x[k], y[k] = (x[k - 1] + step[0]) % size[1], (y[k - 1] + step[1]) % size[0]
-    depth = z[order]
-    depth[follows] = depth[follows - 1]
     back = np.empty(n, dtype=int)
     back[order] = np.arange(n)
-    return x[back], y[back], depth[back]
+    return x[back], y[back]
 
 
 def _red_galaxies(rng, x, y, z, relative):

@@ -69,13 +69,14 @@ class LargeScale:
         side = np.cbrt(np.maximum(volume, 1.0))
         # a slice is a pencil, longer than wide: its scatter falls faster than a cube's
         sigma = np.minimum(0.9 * (16.0 / side) ** 0.9, 0.9)
-        s2 = np.log1p(sigma**2)
-        self.factor = rng.lognormal(-s2 / 2, np.sqrt(s2))
+        self._s2 = np.log1p(sigma**2)
+        self.factor = rng.lognormal(-self._s2 / 2, np.sqrt(self._s2))
 
     def __call__(self, redshift, bias=1.0):
         """Factor on the density at ``redshift`` for tracers of this bias."""
         index = np.clip(np.searchsorted(self.edges, redshift) - 1, 0, len(self.factor) - 1)
-        return self.factor[index] ** bias
+        # a power of a lognormal of mean 1 has another mean
+        return self.factor[index] ** bias * np.exp(-0.5 * bias * (bias - 1) * self._s2[index])
 
 
 def draw_haloes(rng, area, large_scale, poorest=3.0, redshift_range=(0.01, 0.8)):

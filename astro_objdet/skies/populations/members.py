@@ -69,7 +69,8 @@ def cluster_galaxies(rng, x, y, redshift, richness, pixel_scale, faintest=22.5):
     n = rng.poisson(max(richness - 1, 0) * beyond * total / within_cut)
     relative = schechter_magnitudes(rng, n, depth)
     radius_mpc = (richness / 100) ** 0.2 / 0.71
-    dx, dy, r = _places(rng, n, radius_mpc * 1e3 * arcsec_per_kpc / pixel_scale)
+    radius_px = radius_mpc * 1e3 * arcsec_per_kpc / pixel_scale
+    dx, dy, r = _places(rng, n, radius_px)
     red_kpc = early_type_radius(relative) * rng.lognormal(0, 0.3, n)
     colors = (
         g_r - 0.022 * (relative + 1.5) + rng.normal(0, RED_SCATTER[0], n),
@@ -91,16 +92,14 @@ def cluster_galaxies(rng, x, y, redshift, richness, pixel_scale, faintest=22.5):
             red_kpc * arcsec_per_kpc,
             np.where(rng.random(n) < 0.6, 4.0, 2.5),
         ),
-        _blue_members(rng, x, y, redshift, m_star, relative[twins], r[twins], dx, dy, pixel_scale),
+        _blue_members(rng, x, y, redshift, m_star, relative[twins], r[twins] * radius_px),
     ]
     return Sources.join(parts)
 
 
-def _blue_members(rng, x, y, redshift, m_star, relative, r, dx, dy, pixel_scale):
-    """Late types as far from the centre as the red ones they are drawn with."""
+def _blue_members(rng, x, y, redshift, m_star, relative, distance):
+    """Late types as far from the centre, in pixels, as the red ones they are drawn with."""
     n = len(relative)
-    far = np.hypot(dx, dy).max(initial=0.0)
-    distance = r / max(r.max(initial=0.0), 1e-9) * far
     phi = rng.uniform(0, 2 * np.pi, n)
     g_r, r_i = blue_cloud(redshift)
     shift = rng.normal(0, 1, n)
