@@ -1,6 +1,7 @@
 """Training a detector on an archive of labelled images, in a folder it can go on from."""
 
 import dataclasses
+import os
 import time
 import warnings
 from functools import partial
@@ -250,7 +251,8 @@ def _training(model, views, held_back, plan, folder, processes, device, workers)
     from astro_objdet.engine.training import Rhythm, Training
 
     if workers is None:
-        workers = 1 if device.type == "cpu" else 8
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 8
+        workers = 1 if device.type == "cpu" else max(1, min(8, cores // processes.count))
     return Training(
         model,
         views,

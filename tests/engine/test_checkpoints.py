@@ -140,3 +140,17 @@ def test_a_checkpoint_of_another_model(checkpoints, notices):
     optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
     with pytest.raises(ModelError, match="does not fit this model and settings"):
         restore_state(*checkpoints.newest(notices.append), other, optimizer, None, scaler)
+
+
+def test_a_damaged_checkpoint_does_not_replace_a_good_one(tmp_path):
+    """Damage to the last, a resume from the one before, and a kill in the next write."""
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save({"a": torch.full((3,), float(step))}, {"step": step})
+    checkpoints.last.write_bytes(checkpoints.last.read_bytes()[:-4])
+    again = Checkpoints(tmp_path)
+    assert again.newest(lambda text: None)[1]["step"] == 1
+    again.save({"a": torch.full((3,), 3.0)}, {"step": 3})
+    # both that are there now are whole
+    checkpoints.last.unlink()
+    assert Checkpoints(tmp_path).newest(lambda text: None)[1]["step"] == 1

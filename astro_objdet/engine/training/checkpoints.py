@@ -34,6 +34,7 @@ class Checkpoints:
     def __init__(self, folder):
         self.last = Path(folder) / "last.safetensors"
         self.previous = Path(folder) / "last.previous.safetensors"
+        self.damaged = False  # a last one that is must not take the place of the previous
 
     def save(self, tensors, facts):
         """Write a checkpoint; the last one becomes the previous.
@@ -59,8 +60,9 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             # the new one lies whole on the disk: now the old may leave its name
-            if self.last.exists():
+            if self.last.exists() and not self.damaged:
                 os.replace(self.last, self.previous)
+        self.damaged = False
 
     def newest(self, notice):
         """Tensors and facts of the newest checkpoint that is whole.
@@ -85,6 +87,7 @@ class Checkpoints:
             try:
                 found = _load(path)
             except ModelError as error:
+                self.damaged = self.damaged or path == self.last
                 notice(str(error))
                 continue
             if path == self.previous:

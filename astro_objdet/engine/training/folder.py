@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 from astro_objdet.engine.training.assessing import LOSSES
@@ -116,7 +115,7 @@ class RunFolder(Recorder):
         path = self.path / "best.safetensors"
         previous = self.path / "best.previous.safetensors"
         if path.is_file():
-            os.replace(path, previous)
+            write_whole(previous, path.read_bytes(), overwrite=True)
         save_weights(state, path, self.make_card(step, row), overwrite=True)
         self.listener.best(state, step, row)
 
@@ -172,9 +171,11 @@ class RunFolder(Recorder):
         if not path.is_file():
             return
         kept = [",".join(columns) + "\n"]
-        for line in path.read_text().splitlines(keepends=True)[1:]:
-            cells = line.split(",")
-            if line.endswith("\n") and len(cells) == len(columns) and int(cells[0]) <= step:
+        # after a power failure the end of a file may be anything
+        for line in path.read_text(errors="replace").splitlines(keepends=True)[1:]:
+            number, *rest = line.split(",")
+            whole = line.endswith("\n") and len(rest) == len(columns) - 1
+            if whole and number.isdecimal() and int(number) <= step:
                 kept.append(line)
         write_whole(path, "".join(kept), overwrite=True)
 

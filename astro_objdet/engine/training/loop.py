@@ -244,7 +244,7 @@ class Training:
             tensors, facts, self.model, self.optimizer, self.average, self.precision.scaler
         )
         self.step, self._before = facts["step"], facts["seconds"]
-        self.stepper.piece = facts["piece"]
+        self.stepper.piece = min(facts["piece"], self.batches.share)
         self.evaluation, self.best_score = facts["evaluation"], facts["best_score"]
         self.meter.restore(facts["meter"], self.seconds)
         if facts["unreported"]:
