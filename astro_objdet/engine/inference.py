@@ -6,12 +6,11 @@ from itertools import islice
 
 import numpy as np
 import torch
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import batched_nms
 
 from astro_objdet.errors import ResourceError
 
-__all__ = ["fold_norms", "predict_tiles"]
+__all__ = ["predict_tiles"]
 
 #: A centre may fall this many pixels over a seam in one tile and short of it in
 #: the next; both are kept then, and the overlap rule leaves the better one.
@@ -132,65 +131,3 @@ def _merge(found, nms):
     boxes, scores, labels = (torch.cat(part) for part in zip(*found, strict=True))
     kept = batched_nms(boxes, scores, labels, nms)
     return boxes[kept].numpy(), scores[kept].numpy(), labels[kept].numpy()
-
-
-def fold_norms(model, example):
-    """Fold frozen batch norms into the convolutions before them, in place.
-
-    The function computed stays the same up to rounding, with a third of the
-    passes over memory.
-
-    Parameters
-    ----------
-    model : `torch.nn.Module`
-        In evaluation mode.
-    example : `torch.Tensor`
-        An input of the model; it shows which norm follows which convolution.
-
-    Returns
-    -------
-    `torch.nn.Module`
-        The same model.
-    """
-    pairs = _follow(model, example)
-    owners = dict(model.named_modules())
-    for name, (conv, norm) in pairs.items():
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight,
-            conv.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-        )
-        parent, _, child = name.rpartition(".")
-        setattr(owners[parent], child, getattr(norm, "act", torch.nn.Identity()))
-    return model
-
-
-def _follow(model, example):
-    """Frozen norms by name, each with the convolution whose output it takes."""
-    made, pairs, hooks = {}, {}, []
-
-    def remember(conv, _, output):
-        # the tensor is kept, so that no later one can take its identity
-        made[id(output)] = (conv, output)
-
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            hooks.append(module.register_forward_hook(remember))
-        elif type(module).__name__.startswith("FrozenBatchNorm"):
-
-            def pair(norm, inputs, name=name):
-                if id(inputs[0]) in made:
-                    pairs[name] = (made[id(inputs[0])][0], norm)
-
-            hooks.append(module.register_forward_pre_hook(pair))
-    try:
-        with torch.no_grad():
-            model(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return pairs

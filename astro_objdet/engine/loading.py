@@ -5,7 +5,7 @@ import torch
 from astro_objdet.engine.convert import fit_state
 from astro_objdet.engine.devices import resolve_device
 from astro_objdet.engine.fasterrcnn import build_model
-from astro_objdet.engine.inference import fold_norms
+from astro_objdet.engine.folding import fold_norms
 from astro_objdet.engine.precision import keep_boxes_single
 from astro_objdet.engine.weights import load_state
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from astro_objdet.engine.inference import fold_norms, predict_tiles
+from astro_objdet.engine.backbones import make_backbone
+from astro_objdet.engine.folding import fold_norms, fold_norms_in_training
+from astro_objdet.engine.inference import predict_tiles
 from astro_objdet.errors import ResourceError
 
 
@@ -124,8 +126,6 @@ def test_a_reader_that_fails_is_heard(peak_model, array_grid):
 
 
 def test_folded_norms_compute_the_same():
-    from astro_objdet.engine.backbones import make_backbone
-
     torch.manual_seed(3)
     backbone = make_backbone("tf_efficientnet_lite0", (16, 32), 32).eval()
     for name, buffer in backbone.named_buffers():
@@ -141,3 +141,23 @@ def test_folded_norms_compute_the_same():
     assert not any("Frozen" in type(m).__name__ for m in backbone.modules())
     for one, other in zip(before.values(), after.values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_norms_folded_in_training_give_the_same_gradients():
+    torch.manual_seed(3)
+    backbone = make_backbone("tf_efficientnet_lite0", (16, 32), 32).eval()
+    names = list(backbone.state_dict())
+    image = torch.rand(1, 3, 96, 64)
+    results = []
+    for fold in (False, True):
+        if fold:
+            fold_norms_in_training(backbone, torch.zeros(1, 3, 64, 64))
+        backbone.zero_grad()
+        out = backbone(image)
+        sum(part.square().mean() for part in out.values()).backward()
+        stem = backbone.body.conv_stem.weight.grad.clone()
+        results.append((out["1"].detach(), stem))
+    (before, gradient), (after, folded) = results
+    torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, folded, rtol=1e-3, atol=1e-3 * float(gradient.abs().max()))
+    assert list(backbone.state_dict()) == names

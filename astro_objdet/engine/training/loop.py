@@ -5,6 +5,7 @@ import time
 
 import torch
 
+from astro_objdet.engine.folding import fold_norms_in_training
 from astro_objdet.engine.precision import Precision, keep_boxes_single
 from astro_objdet.engine.training.assessing import assess
 from astro_objdet.engine.training.batches import Batches
@@ -89,6 +90,8 @@ class Training:
         if hasattr(model, "backbone"):
             # convolutions over channels-last images are a quarter faster, on CPU too
             model.backbone.to(memory_format=torch.channels_last)
+            example = torch.zeros(1, 3, 64, 64, device=self.device)
+            fold_norms_in_training(model.backbone, example)
         respect_ignored(keep_boxes_single(model))
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.precision = Precision(self.device)
