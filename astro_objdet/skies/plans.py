@@ -9,12 +9,12 @@ from astropy.coordinates import SkyCoord
 from astro_objdet.errors import InputError, check_choice, check_positive
 from astro_objdet.skies.conditions import SURVEYS, Survey
 from astro_objdet.skies.simulate import render_field
-from astro_objdet.skies.splits import split_cells
+from astro_objdet.skies.splits import FRACTIONS, split_cells
 
 __all__ = ["PARTS", "FieldPlan", "plan_fields"]
 
 #: Parts of the sky that never meet, by their share: see `split_cells`.
-PARTS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+PARTS = FRACTIONS
 
 #: Cells of HEALPix that belong to one part or another, 3.7 degrees wide.
 _NSIDE, _CELL_SEED = 16, 0

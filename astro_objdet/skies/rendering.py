@@ -5,7 +5,6 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from astro_objdet.catalogs.tables.files import write_table
 from astro_objdet.errors import InputError, check_positive
 from astro_objdet.files import atomic_path, check_writable, write_whole
 from astro_objdet.skies.archive import Archive, ArchiveWriter
+from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.plans import PARTS, plan_fields
 from astro_objdet.skies.populations.haloes import RICHNESS_CUT
 
@@ -248,7 +248,6 @@ def _name(plan, number):
 
 def _told(plan, survey, count):
     """Provenance of a rendered sky."""
-    packages = ("astro-objdet", "astropy", "galsim", "numpy")
     return {
         "made_by": "rendered by astro_objdet",
         "survey_name": survey,
@@ -256,7 +255,7 @@ def _told(plan, survey, count):
         "area_deg2": round(count * plan.field_area, 4),
         "parts": PARTS,
         "plan": asdict(plan),
-        "versions": {name: version(name) for name in packages},
+        "versions": package_versions(),
     }
 
 

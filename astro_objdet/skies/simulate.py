@@ -21,6 +21,7 @@ from astro_objdet.skies.populations.haloes import (
 )
 from astro_objdet.skies.populations.members import cluster_galaxies
 from astro_objdet.skies.populations.stars import draw_stars
+from astro_objdet.skies.samples import cutout_wcs
 
 __all__ = ["BOX_HALF_WIDTH_KPC", "RenderedField", "render_field"]
 
@@ -146,7 +147,7 @@ def render_field(
     if noise:
         image = add_noise(image, survey, rng)
     image *= np.float32(scale**2)
-    wcs = _tangent_wcs(center, shape, scale)
+    wcs = cutout_wcs(*center, shape, scale)
     truth = _truth_table(np.column_stack([rows, central]), image, wcs, scale)
     return RenderedField(image, truth, wcs, survey, done)
 
@@ -191,18 +192,6 @@ def _merger(rng, row, scale):
 def _group_richness(rng, count):
     """Richness of poor groups, 3 to 14, falling steeply."""
     return 3 * (1 - rng.random(count) * (1 - (14 / 3) ** -1.5)) ** (-1 / 1.5)
-
-
-def _tangent_wcs(center, shape, pixel_scale):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.cunit = ["deg", "deg"]
-    wcs.wcs.crval = center
-    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
-    wcs.wcs.radesys = "ICRS"
-    wcs.wcs.set()
-    return wcs
 
 
 def _truth_table(rows, image, wcs, pixel_scale):

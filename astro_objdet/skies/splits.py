@@ -26,11 +26,12 @@ from astro_objdet.skies.leaks import (
 )
 from astro_objdet.skies.stable import position_key, stable_number, stable_uniform
 
-__all__ = ["PAPER_TEST", "Split", "split_cells", "split_kfold", "split_paper"]
+__all__ = ["FRACTIONS", "PAPER_TEST", "Split", "split_cells", "split_kfold", "split_paper"]
 
 #: Images of the test set of 1988 (paper I, §2.2); the other 1784 are for training.
 PAPER_TEST = 204
-_FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+#: Parts of the sky for training, validation and test, where none are given.
+FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 # As many cells meet at a corner. Overlapping images that reach through more are a survey's tiles.
 _CORNER = 4
 
@@ -208,7 +209,7 @@ def split_cells(ra, dec, *, size, groups=None, nside=16, fractions=None, seed=0,
         If a split of ``fractions`` gets no image, or cells are smaller than images.
     """
     ra, dec, size = image_sizes(ra, dec, size)
-    fractions = _checked_fractions(_FRACTIONS if fractions is None else fractions)
+    fractions = _checked_fractions(FRACTIONS if fractions is None else fractions)
     check_choice("border", border, {"move", "drop"})
     grid = _grid(nside, size)
     cell = np.asarray(grid.lonlat_to_healpix(ra * u.deg, dec * u.deg))
