@@ -73,6 +73,9 @@ class Batches:
             # from anyone, nothing else would end them before the program does.
             if workers:
                 batches._shutdown_workers()
+                for worker in batches._workers:
+                    if worker.is_alive():  # stuck in a read, deaf to anything softer
+                        worker.kill()
 
 
 def _as_lists(batch):

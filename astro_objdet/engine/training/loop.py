@@ -1,6 +1,7 @@
 """One explicit training loop for a recipe's model."""
 
 import contextlib
+import math
 import time
 
 import torch
@@ -16,7 +17,7 @@ from astro_objdet.engine.training.optim import WeightAverage, freeze, make_optim
 from astro_objdet.engine.training.recording import Lines, Meter, Recorder, Rhythm, table_a1
 from astro_objdet.engine.training.scoring import best_row, score_images
 from astro_objdet.engine.training.signals import StopRequest
-from astro_objdet.engine.training.steps import Stepper
+from astro_objdet.engine.training.steps import Stepper, memory_errors
 from astro_objdet.errors import InputError
 
 __all__ = ["Training", "train"]
@@ -134,7 +135,7 @@ class Training:
             When memory does not suffice for a single image, or the disk for a checkpoint.
         """
         devices = [self.device] if self.device.type == "cuda" else []
-        with StopRequest() as stop, torch.random.fork_rng(devices):
+        with StopRequest() as stop, torch.random.fork_rng(devices), memory_errors(self.device):
             self.model.train()
             self._restore(stop)
             with contextlib.closing(self._batches(stop)) as batches:
@@ -185,11 +186,14 @@ class Training:
         losses = {}
         self._unreported = evaluating and self._stopped(stop)
         if evaluating and not self._unreported:
+            begun = self.seconds
             losses = self._evaluate(stop)
+            self.meter.pause(self.seconds - begun)
             # all processes gave up together, in the middle of it
             self._unreported = stop.agreed = losses is None
         if self._unreported or not (evaluating or self._due(self.rhythm.log)):
             return
+        self.meter.share(self.processes)
         row = {"step": self.step, "seconds": round(self.seconds, 2)}
         row |= self.meter.row(self.seconds, self.settings.batch_size)
         row |= table_a1("test", losses)
@@ -212,7 +216,10 @@ class Training:
                 return None
             rows = score_images(results, self.pixel_scale)
             best = best_row(rows)
-            self.evaluation = {"step": self.step, "losses": losses, "scores": best}
+            finite = {k: v if math.isfinite(v) else None for k, v in losses.items()}
+            self.evaluation = {"step": self.step, "losses": finite, "scores": best}
+            if None in finite.values():
+                self._notice(f"test loss is not finite at step {self.step}")
             better = best["f1"] > self.best_score
             self.best_score = max(best["f1"], self.best_score)
             if self.processes.first:
@@ -222,6 +229,7 @@ class Training:
         return losses
 
     def _save(self):
+        self.meter.share(self.processes)
         if not self.processes.first:
             return
         tensors, facts = collect_state(

@@ -2,12 +2,20 @@
 
 import contextlib
 import math
+from itertools import chain
 
 import torch
 
 from astro_objdet.errors import InputError
 
-__all__ = ["WeightAverage", "freeze", "make_optimizer", "rate_and_momentum", "set_rate"]
+__all__ = [
+    "WeightAverage",
+    "backbone_stages",
+    "freeze",
+    "make_optimizer",
+    "rate_and_momentum",
+    "set_rate",
+]
 
 # Of torch's OneCycleLR: share of the steps that rise, first and last rate, range of momentum.
 RISE = 0.3
@@ -23,7 +31,7 @@ def freeze(model, stages):
     model : `torch.nn.Module`
         With ``backbone.body``; another is left as it is for ``stages=0``.
     stages : int
-        Layers and blocks, counted from the image; -1 for all.
+        Counted from the image, each ends with a map of half the size; -1 for all.
 
     Raises
     ------
@@ -32,17 +40,37 @@ def freeze(model, stages):
     """
     if stages == 0:
         return
-    layers = []
-    for child in model.backbone.body.children():
-        nested = isinstance(child, (torch.nn.Sequential, torch.nn.ModuleList))
-        layers += list(child) if nested else [child]
+    layers = backbone_stages(model.backbone.body)
     if stages > len(layers):
         raise InputError(
             f"freeze_stages must be at most {len(layers)} with this backbone (-1 for all of it), "
             f"got {stages}"
         )
-    for layer in layers if stages < 0 else layers[:stages]:
+    for layer in chain.from_iterable(layers if stages < 0 else layers[:stages]):
         layer.requires_grad_(False)
+
+
+def backbone_stages(body):
+    """Layers of a backbone in lists, one for each stage that timm can take a map from.
+
+    Without timm's description each layer is a stage.
+    """
+    layers = []
+    for name, child in body.named_children():
+        nested = isinstance(child, (torch.nn.Sequential, torch.nn.ModuleList))
+        parts = child.named_children() if nested and name == "blocks" else [("", child)]
+        layers += [(f"{name}.{part}".strip("."), layer) for part, layer in parts]
+    told = getattr(body, "feature_info", None)
+    # names of modules are flattened in some of timm's models
+    ends = {i["module"].replace(".", "_") for i in told.info} if told else {n for n, _ in layers}
+    stages = [[]]
+    for name, layer in layers:
+        stages[-1].append(layer)
+        if name.replace(".", "_") in ends:
+            stages.append([])
+    if rest := stages.pop():
+        stages[-1] += rest
+    return stages
 
 
 def make_optimizer(weights, settings):
@@ -54,7 +82,9 @@ def make_optimizer(weights, settings):
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-    return torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(
+        weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
 
 def rate_and_momentum(settings, step):

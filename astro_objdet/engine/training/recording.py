@@ -74,6 +74,14 @@ class Meter:
         for name, value in losses.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
+    def pause(self, seconds):
+        """Leave out of the speed what did not go into training."""
+        self.since += seconds
+
+    def share(self, processes):
+        """Replace the losses by their mean over the processes."""
+        processes.average(list(self.sums.values()))
+
     def row(self, seconds, batch_size):
         """Columns of a row of the log; begins anew."""
         means = {name: value / self.steps for name, value in self.state()["sums"].items()}

@@ -1,11 +1,13 @@
 """One step: losses and gradients of a batch, in as many pieces as the memory asks for."""
 
+import contextlib
+
 import numpy as np
 import torch
 
-from astro_objdet.errors import ModelError, ResourceError
+from astro_objdet.errors import AstroObjdetError, ModelError, ResourceError
 
-__all__ = ["Stepper", "out_of_memory", "step_seed"]
+__all__ = ["Stepper", "memory_errors", "out_of_memory", "step_seed"]
 
 
 def step_seed(seed, *numbers):
@@ -19,6 +21,20 @@ def out_of_memory(error):
         return True
     text = str(error)
     return "can't allocate memory" in text or "out of memory" in text
+
+
+@contextlib.contextmanager
+def memory_errors(device):
+    """Says in our words that memory ran out, where fewer images at a time do not help."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, AstroObjdetError) or not out_of_memory(error):
+            raise
+        raise ResourceError(
+            f"{device} ran out of memory in training; use a smaller --batch-size, a smaller "
+            "backbone, or --freeze more of it"
+        ) from error
 
 
 class Stepper:
