@@ -54,7 +54,11 @@ def write_archive(path, n_train=6, n_test=3, *, redshift=0.2, splits=("train", "
     from astro_objdet.skies.archive import ArchiveWriter
 
     with ArchiveWriter(
-        path, bands=("g", "r", "i"), pixel_scale=0.792, shape=(SIDE, SIDE), dtype="float32"
+        path,
+        bands=("g", "r", "i"),
+        pixel_scale=BUNDLED.pixel_scale,
+        shape=(SIDE, SIDE),
+        dtype="float32",
     ) as archive:
         for number in range(n_train + n_test):
             image, (x, y) = make_square(number)

@@ -3,8 +3,8 @@
     python tools/score_deepcee.py WEIGHTS.safetensors --area 60 -o scores/
     astro-objdet weights calibrate WEIGHTS.safetensors scores/detections.ecsv -o NEW.safetensors
 
-Fields lie in the part of the sky that is never trained on, have SDSS's seeing, depth
-and pixel scale (binned 2x2), all artefacts, and clusters and groups as nature has
+Fields of 2048 px lie in the part of the sky that is never trained on, have SDSS's
+seeing, depth and pixel scale, all artefacts, and clusters and groups as nature has
 them. Counted are clusters of richness 20 or more at 0.1 < z < 0.3; a detection within
 100 kpc of the central galaxy is true, one to one, best score first. A detection on
 another rendered cluster or group of richness 10 or more counts neither way; in the
@@ -35,11 +35,18 @@ from astro_objdet.skies.plans import plan_fields
 
 RANGES = {"redshift": (0.1, 0.3), "richness": (20.0, None)}
 POOREST = 10.0
+SIZE = 2048
 LOWEST_SCORE = 0.05
 THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.9, 0.05), np.arange(0.9, 1.0, 0.01)]), 2)
 Z_BINS, RICHNESS_BINS = (0.1, 0.2, 0.3, 0.4), (20, 25, 35, 200)
 
 load_once = cache(Detector.from_pretrained)
+
+
+def blind_sky(area, seed, part="test", rich=False):
+    """Plan of the fields, and their number."""
+    more = {"cluster_odds": (0.2, 0.6, 0.2), "redshift_range": (0.08, 0.42)} if rich else {}
+    return plan_fields("sdss", area, seed=seed, size=SIZE, parts=(part,), **more)
 
 
 def score_field(weights, plan, task):
@@ -113,10 +120,7 @@ def main():
     parser.add_argument("--rich", action="store_true")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    more = {"cluster_odds": (0.2, 0.6, 0.2), "redshift_range": (0.08, 0.42)} if args.rich else {}
-    plan, count = plan_fields(
-        "sdss", args.area, seed=args.seed, size=1024, binning=2, parts=(args.part,), **more
-    )
+    plan, count = blind_sky(args.area, args.seed, args.part, args.rich)
     places, _ = plan.places(count)
     work = partial(score_field, args.weights, plan)
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
@@ -142,6 +146,8 @@ def main():
         "seed": args.seed,
         "ranges": RANGES,
         "best_threshold": float(best["threshold"]),
+        "part": args.part,
+        "rich": args.rich,
         "table": summary(result, area),
         "bins_at_best": bins(result, best["threshold"]),
     }
@@ -156,7 +162,7 @@ def main():
         "ranges": {name: list(limits) for name, limits in RANGES.items()},
     }
     write_table(table, args.out / "detections.ecsv", overwrite=True)
-    write_table(truth, args.out / "truth.ecsv", overwrite=True)
+    write_table(result.truth, args.out / "truth.ecsv", overwrite=True)
     (args.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n")
     for row in report["table"]:
         print(row)

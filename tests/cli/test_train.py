@@ -69,7 +69,10 @@ def test_options_reach_the_run(command, archive, tmp_path):
 def test_paper_recipe_by_its_short_name(monkeypatch, command, archive, tmp_path):
     paper = DeepCEE.recipes[1]
     small = paper.replace(
-        **{name: getattr(TINY, name) for name in ("backbone", "head_width", "proposals")},
+        **{
+            name: getattr(TINY, name)
+            for name in ("backbone", "head_width", "proposals", "pixel_scale")
+        },
         clip_boxes=False,
     )
     monkeypatch.setattr(DeepCEE, "recipes", (TINY, small))

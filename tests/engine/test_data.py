@@ -7,7 +7,8 @@ from astro_objdet.errors import InputError
 from astro_objdet.skies.archive import ArchiveWriter
 
 RECIPE = BUNDLED.replace(
-    training=BUNDLED.training.__class__(view=96, augmentation="survey", batch_size=1, steps=1)
+    decoys=(),
+    training=BUNDLED.training.__class__(view=96, augmentation="survey", batch_size=1, steps=1),
 )
 
 
@@ -20,7 +21,7 @@ def write(path, kind="raw", count=3, noiseless=True, roles=ROLES):
     with ArchiveWriter(
         path,
         bands=("g", "r", "i"),
-        pixel_scale=0.792,
+        pixel_scale=RECIPE.pixel_scale,
         shape=(160, 160),
         kind=kind,
         dtype="float16" if kind == "raw" else "uint8",

@@ -100,7 +100,7 @@ def test_other_classes_begin_anew(tmp_path):
     save_weights(first.state_dict(), path, card)
     model, origin = start_model(TINY.replace(labels=("cluster", "group")), path, seed=2)
     assert origin["begun_anew"] == "roi_heads.box_predictor"
-    assert model.roi_heads.box_predictor.cls_score.weight.shape[0] == 3
+    assert model.roi_heads.box_predictor.cls_score.weight.shape[0] == 4
     assert torch.equal(model.roi_heads.box_head.fc6.weight, first.roi_heads.box_head.fc6.weight)
 
 

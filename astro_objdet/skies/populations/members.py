@@ -20,6 +20,11 @@ __all__ = ["cluster_galaxies", "make_sources", "nfw_radii", "schechter_magnitude
 CENTRAL_SCATTER = 0.40
 RED_SCATTER = (0.045, 0.020)
 
+#: Magnitudes below m* of 0.2 L*, to which richness counts.
+RICHNESS_DEPTH = 1.747
+#: Error of redMaPPer's richness in units of its square root, at z < 0.33: 0.42 to 0.57.
+RICHNESS_ERROR = 0.5
+
 
 def make_sources(rng, x, y, i_mag, colors, radius, index, flattest=0.35):
     """`Sources` from i magnitudes and (g-r, r-i), with random shapes and angles."""
@@ -41,8 +46,9 @@ def cluster_galaxies(rng, x, y, redshift, richness, pixel_scale, faintest=22.5):
     """Members of a cluster or group whose central galaxy is at pixel (x, y).
 
     Richness counts red galaxies brighter than 0.2 L* within
-    R_lambda = (richness/100)^0.2 Mpc/h (Rykoff et al. 2014, Eqs. 4 and 5); fainter
-    and blue ones are added, and the infall region out to 2 R_lambda.
+    R_lambda = (richness/100)^0.2 Mpc/h (Rykoff et al. 2014, Eqs. 4 and 5), so as many
+    are drawn, within redMaPPer's error; fainter and blue ones are added, and the infall
+    region out to 2 R_lambda.
 
     Parameters
     ----------
@@ -64,13 +70,11 @@ def cluster_galaxies(rng, x, y, redshift, richness, pixel_scale, faintest=22.5):
     m_star = characteristic_magnitude(redshift)
     g_r, r_i = red_sequence(redshift)
     depth = np.clip(faintest - r_i - m_star, 0.5, 6.0)
-    within_cut, total = _schechter_numbers(depth)
-    beyond = 1.4  # a third of those within 2 R_lambda lie outside R_lambda; rivals count too
-    n = rng.poisson(max(richness - 1, 0) * beyond * total / within_cut)
-    relative = schechter_magnitudes(rng, n, depth)
+    relative, r = _red_members(rng, richness, depth)
+    n = len(r)
     radius_mpc = (richness / 100) ** 0.2 / 0.71
     radius_px = radius_mpc * 1e3 * arcsec_per_kpc / pixel_scale
-    dx, dy, r = _places(rng, n, radius_px)
+    dx, dy = _places(rng, r, radius_px)
     red_kpc = early_type_radius(relative) * rng.lognormal(0, 0.3, n)
     colors = (
         g_r - 0.022 * (relative + 1.5) + rng.normal(0, RED_SCATTER[0], n),
@@ -116,9 +120,28 @@ def _blue_members(rng, x, y, redshift, m_star, relative, distance):
     )
 
 
-def _places(rng, n, radius_px):
-    """Offsets in pixels and radii in R_lambda: an elongated NFW profile, at times two."""
-    r = nfw_radii(rng, n)
+def _red_members(rng, richness, depth):
+    """Magnitudes below m* and radii in R_lambda of the red satellites.
+
+    Those that richness counts are as many as it says; those around, by chance.
+    """
+    within_cut, total = _schechter_numbers(depth)
+    counted = round(max(richness - 1 + RICHNESS_ERROR * np.sqrt(richness) * rng.normal(), 0))
+    beyond = 1.4  # a third of those within 2 R_lambda lie outside R_lambda; rivals count too
+    n = rng.poisson(max(richness - 1, 0) * beyond * total / within_cut)
+    relative, r = schechter_magnitudes(rng, n, depth), nfw_radii(rng, n)
+    around = (relative > RICHNESS_DEPTH) | (r > 1)
+    inner = schechter_magnitudes(rng, counted, RICHNESS_DEPTH)
+    bright = inner < depth
+    return (
+        np.concatenate([inner[bright], relative[around]]),
+        np.concatenate([nfw_radii(rng, counted, reach=1.0)[bright], r[around]]),
+    )
+
+
+def _places(rng, r, radius_px):
+    """Offsets in pixels at radii in R_lambda: an elongated profile, at times two."""
+    n = len(r)
     phi = rng.uniform(0, 2 * np.pi, n)
     squeeze, tilt = rng.uniform(0.5, 1.0), rng.uniform(0, np.pi)
     dx, dy = r * np.cos(phi), r * np.sin(phi) * squeeze
@@ -129,7 +152,7 @@ def _places(rng, n, radius_px):
         dy = np.where(part, 0.4 * dy + far * np.sin(where), dy)
     cos, sin = np.cos(tilt), np.sin(tilt)
     dx, dy = dx * cos - dy * sin, dx * sin + dy * cos
-    return dx * radius_px, dy * radius_px, r
+    return dx * radius_px, dy * radius_px
 
 
 def _central_galaxies(rng, x, y, redshift, richness, pixel_scale):
@@ -175,7 +198,7 @@ def _schechter(alpha):
 def _schechter_numbers(depth, alpha=-0.9):
     """Relative numbers brighter than 0.2 L* and than ``depth`` above m*."""
     numbers = _schechter(alpha)
-    return np.interp((1.747, depth), _MAGNITUDES, numbers)
+    return np.interp((RICHNESS_DEPTH, depth), _MAGNITUDES, numbers)
 
 
 def schechter_magnitudes(rng, count, faintest, brightest=-1.4, alpha=-0.9):
