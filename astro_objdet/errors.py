@@ -17,6 +17,7 @@ __all__ = [
     "ResourceError",
     "UncalibratedWarning",
     "check_choice",
+    "check_count",
     "check_fraction",
     "check_positive",
 ]
@@ -98,6 +99,19 @@ def check_positive(name, value):
     ):
         raise InputError(f"{name} must be a finite number above 0, got {value!r}")
     return value
+
+
+def check_count(name, value, least=1):
+    """Return ``value`` as an int if it is a whole number from ``least`` up, else raise.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, the rule and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")
+    return int(value)
 
 
 def check_fraction(name, value):

@@ -18,10 +18,10 @@ import zlib
 from importlib.metadata import version
 from pathlib import Path
 
-from astropy.config import get_cache_dir_path
 from astropy.table import QTable
 
 from astro_objdet.catalogs.references.entries import find_catalogue, list_catalogues
+from astro_objdet.catalogs.references.network import astropy_cache, innermost_reason, may_pass
 from astro_objdet.catalogs.references.table import ReplyError, read_reply, to_reference
 from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import (
@@ -39,7 +39,6 @@ __all__ = ["fetch_catalogue", "list_catalogues", "load_catalogue"]
 _PAUSES = {"VizieR": (0, 1, 3), "TAP": (0,)}
 _NOTE = b"\n<!-- astro_objdet "
 _NOTE_END = b" -->\n"
-_BUSY = 429
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,37 +249,20 @@ def _reply(send, service, query, timeout):
     except requests.Timeout:
         raise ReplyError(f"no answer within {timeout:g} s", again=True) from None
     except requests.RequestException as error:
-        raise ReplyError(f"connection failed: {_reason(error)}", again=True) from None
+        raise ReplyError(f"connection failed: {innermost_reason(error)}", again=True) from None
     if not response.ok:
-        again = response.status_code >= 500 or response.status_code == _BUSY
+        again = may_pass(response.status_code)
         raise ReplyError(f"HTTP {response.status_code} {response.reason}", again=again)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return _Reply(content, service, query, date, hashlib.sha256(content).hexdigest())
-
-
-def _reason(error):
-    """The innermost reason of an error of the connection, without the pools around it."""
-    inner = error
-    while isinstance(inner, Exception):
-        error = inner
-        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-    return str(inner or type(error).__name__).rsplit(": ", 1)[-1][:160]
 
 
 def _copy_path(entry, cache_dir):
     if not re.fullmatch(r"[\w.+-]+", entry.name):
         raise InputError(f"name of a catalogue must be letters and digits, got {entry.name!r}")
     if cache_dir is None:
-        cache_dir = _astropy_cache() / "astro_objdet"
+        cache_dir = astropy_cache() / "astro_objdet"
     return Path(cache_dir) / f"{entry.name}.vot.gz"
-
-
-def _astropy_cache():
-    try:
-        return get_cache_dir_path()
-    except OSError:
-        # It cannot be made; that nothing is kept is said when it comes to that.
-        return Path.home() / ".astropy" / "cache"
 
 
 def _keep(path, entry, reply):

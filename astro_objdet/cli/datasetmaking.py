@@ -98,6 +98,14 @@ _resume_option = click.option(
     metavar="COLUMN=LOW:HIGH",
     help="Of the others, those inside all these ranges count as neither; may be repeated.",
 )
+@click.option(
+    "--decoy",
+    type=RANGE,
+    multiple=True,
+    metavar="COLUMN=LOW:HIGH",
+    help="Of the rest, those inside all these ranges are decoys, which training teaches apart; "
+    "may be repeated.",
+)
 @click.option("--keep", type=NAMES, metavar="LIST", help="Columns of numbers to take along.")
 @click.option("--columns", type=NAMES, metavar="RA,DEC", help="Position columns of the table.")
 @click.option("--redshift", metavar="COLUMN", help="Redshifts.  [default: found by its name]")
@@ -175,6 +183,8 @@ def build(ctx, images, output, recipe, box_size, min_richness, as_json, quiet, *
                 box_size=sizes[0] if len(sizes) == 1 else sizes,
                 target=target,
                 ignore=dict(options.pop("ignore")),
+                # None is not noted: archives without decoys can be resumed
+                decoy=dict(options.pop("decoy")) or None,
                 keep=options.pop("keep") or (),
                 progress=progress,
                 **options,
@@ -335,13 +345,15 @@ def fetch(
       astro-objdet dataset fetch redmapper.fits --redshift Z_LAMBDA -o sdss.h5
       astro-objdet dataset fetch wen2012.fits --richness N200 --split paper -o paper.h5
     """
-    given = dict(zip(("ra", "dec"), columns or (), strict=False))
-    given |= {"redshift": redshift, "richness": richness}
     for name in ("redshift", "richness", "declination"):
         options[name] = options.pop(f"{name}_range")
     with spoken_warnings(quiet=quiet):
+        from astro_objdet.catalogs.columns import position_names
         from astro_objdet.detectors import get_recipe
         from astro_objdet.skies import dataset as library
+
+        ra, dec = position_names(columns, "columns")
+        given = {"ra": ra, "dec": dec, "redshift": redshift, "richness": richness}
 
         with progress_bar(quiet=quiet) as progress:
             report = library.fetch(

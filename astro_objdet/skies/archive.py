@@ -81,8 +81,13 @@ class Archive:
         try:
             with file:
                 self._load(file)
+        except InputError:
+            raise
         except (KeyError, OSError) as error:
             raise translated(OSError(str(error)), self.path) from error
+        except (ValueError, TypeError, IndexError) as error:
+            # what HDF5 reads without complaint, and no writer of archives has written
+            raise InputError(f"is damaged: {error}", self.path) from error
         self._check_objects(need_targets)
         if recipe is not None:
             self._check_recipe(recipe)
@@ -273,3 +278,9 @@ class Archive:
         first = int(row["first_byte"])
         text = self._headers[first : first + int(row["bytes"])].tobytes().decode("ascii")
         return WCS(FitsHeader.fromstring(text)) if text else None
+
+    def corners(self, i):
+        """Outer corners of image ``i``: `~astropy.coordinates.SkyCoord` (4,), ICRS, or None."""
+        wcs, (ny, nx) = self.wcs(i), self.shape
+        x, y = np.array([0, nx, nx, 0]) - 0.5, np.array([0, 0, ny, ny]) - 0.5
+        return None if wcs is None else wcs.pixel_to_world(x, y).icrs

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from astro_objdet.errors import check_choice, check_fraction
-from astro_objdet.skies.drawing import moffat_profile
+from astro_objdet.skies.drawing import moffat_profile, stamp_around
 
 __all__ = ["add_artefacts", "add_noise", "bright_stars", "masked_edge", "satellite_trail"]
 
@@ -138,7 +138,7 @@ def _add_aureole(image, x, y, flux, survey, ghost):
     far = (light / faintest).max() ** (1 / _AUREOLE_SLOPE) * (100 + _AUREOLE_CORE**2)
     reach = min(math.sqrt(max(far - _AUREOLE_CORE**2, 1)), _AUREOLE_END[1])
     ghostly = ghost and (flux * _GHOST_LIGHT / ghost**2 > faintest).any()
-    window = _around(image, x, y, max(reach, 1.1 * ghost * ghostly) / survey.pixel_scale)
+    window = stamp_around(image, x, y, max(reach, 1.1 * ghost * ghostly) / survey.pixel_scale)
     if window is None:
         return
     dx, dy = _offsets(window, x, y, survey.pixel_scale)
@@ -155,7 +155,7 @@ def _add_spikes(image, x, y, flux, survey, angle):
     width, peak = _spike_width(survey), flux * _spike_peak(survey)
     bright = np.maximum(peak / (_FAINTEST * np.asarray(survey.noise)), 1)
     reach = min(_SPIKE_LENGTH * (math.sqrt(bright.max()) - 1), _SPIKE_END)
-    window = _around(image, x, y, reach / survey.pixel_scale)
+    window = stamp_around(image, x, y, reach / survey.pixel_scale)
     if window is None or reach < survey.psf_fwhm[0]:
         return
     dx, dy = _offsets(window, x, y, survey.pixel_scale)
@@ -189,14 +189,6 @@ def _spike_peak(survey):
     )
 
 
-def _around(image, x, y, half):
-    """Slices of rows and columns around (x, y), or None off the image."""
-    _, ny, nx = image.shape
-    x0, x1 = max(0, math.floor(x - half)), min(nx, math.ceil(x + half) + 1)
-    y0, y1 = max(0, math.floor(y - half)), min(ny, math.ceil(y + half) + 1)
-    return (slice(y0, y1), slice(x0, x1)) if x0 < x1 and y0 < y1 else None
-
-
 def _offsets(window, x, y, pixel_scale):
     """Arcsec from (x, y): a row of x and a column of y, float32."""
     rows, columns = window
@@ -225,7 +217,7 @@ def _ring(dx, dy, radius):
 def _bleed(image, x, y, survey, levels):
     """Let the charge of overfull pixels run along their columns."""
     longest = _LONGEST_BLEED / survey.pixel_scale
-    window = _around(image, x, y, 30 / survey.pixel_scale)
+    window = stamp_around(image, x, y, 30 / survey.pixel_scale)
     if window is None:
         return
     rows, columns = window

@@ -197,12 +197,12 @@ def _sersic_reach(ratio, radius, axis_ratio, index):
     return radius * (math.log(max(ratio, 1.0)) / b) ** index
 
 
-def _window(image, x, y, half):
-    """Pixel ranges of a stamp around (x, y), cut at the image's edge, or None."""
+def stamp_around(image, x, y, half):
+    """Slices of the rows and columns within ``half`` pixels of (x, y), None off the image."""
     _, ny, nx = image.shape
-    x0, x1 = max(0, math.floor(x) - half), min(nx, math.floor(x) + half + 1)
-    y0, y1 = max(0, math.floor(y) - half), min(ny, math.floor(y) + half + 1)
-    return (y0, y1, x0, x1) if x0 < x1 and y0 < y1 else None
+    x0, x1 = max(0, math.floor(x - half)), min(nx, math.ceil(x + half) + 1)
+    y0, y1 = max(0, math.floor(y - half)), min(ny, math.ceil(y + half) + 1)
+    return (slice(y0, y1), slice(x0, x1)) if x0 < x1 and y0 < y1 else None
 
 
 def _draw_star(image, sources, row, optics):
@@ -210,13 +210,12 @@ def _draw_star(image, sources, row, optics):
     scale, flux = optics.scale, sources.flux[row]
     half = math.ceil(max(optics.moffat_reach(flux) / scale, 2))
     x, y = float(sources.x[row]), float(sources.y[row])
-    window = _window(image, x, y, half)
+    window = stamp_around(image, math.floor(x), math.floor(y), half)
     if window is None:
         return
-    y0, y1, x0, x1 = window
-    dx2, dy2 = (
-        [((np.arange(low, high) - centre + t / 2) * scale) ** 2 for t in _NODES]
-        for low, high, centre in ((x0, x1, x), (y0, y1, y))
+    dy2, dx2 = (
+        [((np.arange(part.start, part.stop) - centre + t / 2) * scale) ** 2 for t in _NODES]
+        for part, centre in zip(window, (y, x), strict=True)
     )
     for band, fwhm in enumerate(optics.fwhm):
         stamp = 0
@@ -224,7 +223,7 @@ def _draw_star(image, sources, row, optics):
             for u, weight_x in zip(dx2, _WEIGHTS, strict=True):
                 profile = moffat_profile(v[:, None] + u, fwhm, optics.beta)
                 stamp = stamp + weight_x * weight_y / 4 * profile
-        image[band, y0:y1, x0:x1] += flux[band] * stamp
+        image[band][window] += flux[band] * stamp
 
 
 def _draw_galaxy(image, sources, row, optics):
@@ -239,11 +238,13 @@ def _draw_galaxy(image, sources, row, optics):
     reach = max(min(visible, end), optics.moffat_reach(flux), 4 * scale)
     half = math.ceil(min(reach, largest) / scale)
     x, y = float(sources.x[row]), float(sources.y[row])
-    window = _window(image, x, y, half)
+    window = stamp_around(image, math.floor(x), math.floor(y), half)
     if window is None:
         return
-    y0, y1, x0, x1 = window
-    dy, dx = np.arange(y0, y1) - math.floor(y), np.arange(x0, x1) - math.floor(x)
+    dy, dx = (
+        np.arange(part.start, part.stop) - math.floor(centre)
+        for part, centre in zip(window, (y, x), strict=True)
+    )
     round_ = math.sqrt(q)
     profile = galsim.Sersic(n=index, half_light_radius=radius * round_, trunc=end * round_)
     profile = profile.shear(q=q, beta=float(sources.angle[row]) * galsim.radians)
@@ -253,7 +254,7 @@ def _draw_galaxy(image, sources, row, optics):
     rows, columns = (dy * samples % size)[:, None], dx * samples % size
     for band, psf in enumerate(optics.psf_transforms(size)):
         stamp = scipy.fft.irfft2(transform * psf, s=(size, size), overwrite_x=True)
-        image[band, y0:y1, x0:x1] += stamp[rows, columns] * (flux[band] * (samples / scale) ** 2)
+        image[band][window] += stamp[rows, columns] * (flux[band] * (samples / scale) ** 2)
 
 
 def _transform_size(samples):

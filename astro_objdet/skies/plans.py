@@ -6,18 +6,18 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astro_objdet.errors import InputError, check_choice, check_positive
+from astro_objdet.errors import InputError, check_choice, check_count, check_positive
 from astro_objdet.skies.conditions import SURVEYS, Survey
-from astro_objdet.skies.simulate import render_field
-from astro_objdet.skies.splits import FRACTIONS, split_cells
+from astro_objdet.skies.simulate import check_rendering, render_field
+from astro_objdet.skies.splits import FRACTIONS, NSIDE, split_cells
 
 __all__ = ["PARTS", "FieldPlan", "plan_fields"]
 
 #: Parts of the sky that never meet, by their share: see `split_cells`.
 PARTS = FRACTIONS
 
-#: Cells of HEALPix that belong to one part or another, 3.7 degrees wide.
-_NSIDE, _CELL_SEED = 16, 0
+# Which cells of sky, of `NSIDE`, belong to which part.
+_CELL_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class FieldPlan:
     artefacts: bool = True
     bright_excess: float = 1.0
     faintest: float | None = None
+
+    def __post_init__(self):
+        check_rendering(self.redshift_range, self.bright_excess, self.faintest)
+        if self.cluster_odds is not None:
+            _check_odds(self.cluster_odds)
 
     @property
     def field_area(self):
@@ -104,7 +109,7 @@ class FieldPlan:
         """Part of the sky of each position; empty where a field would touch two."""
         side = self.size * self.survey.pixel_scale * u.arcsec
         split = split_cells(
-            ra, dec, size=side, nside=_NSIDE, fractions=PARTS, seed=_CELL_SEED, border="drop"
+            ra, dec, size=side, nside=NSIDE, fractions=PARTS, seed=_CELL_SEED, border="drop"
         )
         return split.names
 
@@ -126,6 +131,18 @@ class FieldPlan:
             artefacts=self.artefacts,
             bright_excess=self.bright_excess,
             faintest=self.faintest,
+        )
+
+
+def _check_odds(odds):
+    """Refuse what is no probability even when divided by its sum."""
+    try:
+        values = np.array(odds, dtype=float)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.ndim != 1 or not (values >= 0).all() or not 0 < values.sum() < np.inf:
+        raise InputError(
+            f"cluster_odds must be finite numbers from 0 up, one of them above 0, got {odds!r}"
         )
 
 
@@ -156,13 +173,12 @@ def plan_fields(survey="sdss", area=1.0, *, seed, size=2048, binning=1, seeing_s
     Raises
     ------
     InputError
-        For an unknown survey or part of the sky, or numbers that are not positive.
+        For an unknown survey or part of the sky, or a number that breaks its rule.
     """
     check_choice("survey", survey, SURVEYS)
-    for name, value in (("area", area), ("size", size), ("binning", binning)):
-        check_positive(name, value)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed must be an integer from 0, got {seed!r}")
+    check_positive("area", area)
+    size, seed = check_count("size", size), check_count("seed", seed, 0)
+    check_count("binning", binning)
     for part in more.get("parts", ()):
         check_choice("parts", part, PARTS)
     conditions = SURVEYS[survey]
@@ -171,5 +187,5 @@ def plan_fields(survey="sdss", area=1.0, *, seed, size=2048, binning=1, seeing_s
         conditions = replace(conditions, psf_spread=seeing_spread)
     if binning > 1:
         conditions = conditions.binned(binning)
-    plan = FieldPlan(conditions, int(size), seed, **more)
+    plan = FieldPlan(conditions, size, seed, **more)
     return plan, max(1, int(np.ceil(area / plan.field_area - 1e-9)))

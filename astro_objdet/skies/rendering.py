@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units as u
-from astropy.io import fits
 from astropy.table import QTable, vstack
 
 from astro_objdet.catalogs.tables.files import write_table
-from astro_objdet.errors import InputError, check_positive
-from astro_objdet.files import atomic_path, check_writable, write_whole
+from astro_objdet.errors import InputError, check_count
+from astro_objdet.files import write_whole
 from astro_objdet.skies.archive import Archive, ArchiveWriter
+from astro_objdet.skies.datasets.fieldfiles import field_name, make_room, write_field
 from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.plans import PARTS, plan_fields
 from astro_objdet.skies.populations.haloes import RICHNESS_CUT
@@ -102,6 +102,7 @@ def simulate(
     workers : int
         Processes that render; the files do not depend on it.
     overwrite : bool
+        Replace a sky that was rendered into the folder: its files are removed first.
     progress : callable, optional
         Called with ("rendering", done, total).
     **more
@@ -116,25 +117,27 @@ def simulate(
     InputError
         For a parameter that breaks its rule.
     OutputExistsError
-        A rendered sky is in the folder and ``overwrite`` is False.
+        A rendered sky, or part of one, is in the folder and ``overwrite`` is False.
     """
     plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
-    check_positive("workers", workers)
+    check_count("workers", workers)
+    places, _ = plan.places(count)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    check_writable(out / "simulate.json", overwrite)
-    write = partial(_write_field, plan, str(out), overwrite)
+    told = _told(plan, survey, count)
+    make_room(out, plan.survey, overwrite)
+    # First of all, so that what an interrupted run leaves is known to be its.
+    write_whole(out / "simulate.json", json.dumps(told, indent=1) + "\n", overwrite=True)
+    write = partial(write_field, plan, str(out), overwrite)
     truth, written = [], []
-    for number, (rows, paths) in enumerate(_rendered(write, plan, count, workers)):
+    for number, (rows, paths) in enumerate(_rendered(write, places, workers)):
         truth.append(rows)
         written += paths
         if progress is not None:
             progress("rendering", number + 1, count)
-    told = _told(plan, survey, count)
     truth = vstack(truth, metadata_conflicts="silent")
     truth.meta = {"simulation": told}
     write_table(truth, out / "truth.ecsv", overwrite=True)
-    write_whole(out / "simulate.json", json.dumps(told, indent=1) + "\n", overwrite=True)
     written += [str(out / "truth.ecsv"), str(out / "simulate.json")]
     rich = int((truth["richness"] >= RICHNESS_CUT).sum())
     return Rendered(str(out), count, count * plan.field_area, rich, len(truth) - rich, written)
@@ -190,7 +193,7 @@ def render_archive(
     plan, _ = plan_fields(survey, area, seed=seed, size=size)
     more.setdefault("binning", max(1, round(recipe.pixel_scale / plan.survey.pixel_scale)))
     plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
-    check_positive("workers", workers)
+    check_count("workers", workers)
     told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": asdict(roles)}
     layout = {
         "bands": plan.survey.bands,
@@ -216,12 +219,14 @@ def render_archive(
         writer = ArchiveWriter(out, overwrite=overwrite, **layout)
     with writer:
         done = set(writer.fields)
-        todo = [k for k in range(count) if _name(plan, k) not in done]
+        todo = [k for k in range(count) if field_name(plan.survey, k) not in done]
         render = partial(_archived, plan, roles, recipe.labels[0])
-        parts = plan.places(count)[1]
-        rendered = _rendered(render, plan, count, workers, todo)
+        places, parts = plan.places(count)
+        rendered = _rendered(render, places, workers, todo)
         for number, (k, (pixels, objects, wcs)) in enumerate(zip(todo, rendered, strict=True)):
-            writer.append(pixels, objects, wcs=wcs, field=_name(plan, k), split=str(parts[k]))
+            writer.append(
+                pixels, objects, wcs=wcs, field=field_name(plan.survey, k), split=str(parts[k])
+            )
             if progress is not None:
                 progress("rendering", len(done) + number + 1, count)
     objects = Archive(out, need_targets=False).table
@@ -242,10 +247,6 @@ def _check_same(out, told):
             )
 
 
-def _name(plan, number):
-    return f"{plan.survey.name}_{number:05d}"
-
-
 def _told(plan, survey, count):
     """Provenance of a rendered sky."""
     return {
@@ -259,10 +260,9 @@ def _told(plan, survey, count):
     }
 
 
-def _rendered(work, plan, count, workers, numbers=None):
+def _rendered(work, places, workers, numbers=None):
     """Results of ``work(number, place)`` in order, by several processes."""
-    places, _ = plan.places(count)
-    numbers = list(range(count)) if numbers is None else numbers
+    numbers = list(range(len(places))) if numbers is None else numbers
     if workers == 1 or not numbers:
         yield from (work(k, places[k]) for k in numbers)
         return
@@ -271,32 +271,6 @@ def _rendered(work, plan, count, workers, numbers=None):
         for start in range(0, len(numbers), 4 * workers):  # no more waits than fits in memory
             some = numbers[start : start + 4 * workers]
             yield from pool.map(work, some, [places[k] for k in some])
-
-
-def _write_field(plan, out, overwrite, number, place):
-    """Write one field's bands; its truth rows, and the files."""
-    rendered = plan.render(number, place)
-    name = _name(plan, number)
-    paths = []
-    for band, plane, seeing in zip(
-        rendered.survey.bands, rendered.image, rendered.survey.psf_fwhm, strict=True
-    ):
-        header = rendered.wcs.to_header()
-        zero_point = rendered.survey.zero_point
-        header["BUNIT"] = "nanomaggy" if zero_point == 22.5 else "adu"
-        header["MAGZERO"] = (zero_point, "AB magnitude of one count")
-        header["FILTER"] = band
-        header["PSF_FWHM"] = (seeing, "arcsec")
-        header["ORIGIN"] = "rendered by astro_objdet"
-        header["SEED"], header["FIELD"] = plan.seed, name
-        counts = plane * np.float32(10 ** (0.4 * (zero_point - 22.5)))
-        path = Path(out) / f"{name}_{band}.fits"
-        with atomic_path(path, overwrite=overwrite) as temporary:
-            fits.PrimaryHDU(counts, header).writeto(temporary)
-        paths.append(str(path))
-    truth = QTable(rendered.truth)
-    truth.add_column([name] * len(truth) if len(truth) else np.empty(0, "U16"), 0, name="field")
-    return truth, paths
 
 
 def _archived(plan, roles, label, number, place):

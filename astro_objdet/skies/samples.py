@@ -16,7 +16,7 @@ from astro_objdet.catalogs.columns import (
 from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.references.entries import list_catalogues
 from astro_objdet.catalogs.tables.files import read_table
-from astro_objdet.errors import InputError, check_positive
+from astro_objdet.errors import InputError, check_count, check_positive
 from astro_objdet.files import sha256_of
 from astro_objdet.skies.stable import position_key, stable_number
 
@@ -159,8 +159,7 @@ def random_offsets(sample, n=PAPER_OFFSETS, *, radius=PAPER_RADIUS, seed=0):
     Within the radius of a celestial pole some places cannot be had with north up: the pole is
     straight above the middle of every image. They move to the nearest ones that can.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise InputError(f"n must be a whole number of images above 0, got {n!r}")
+    check_count("n", n)
     if radius != 0:
         check_positive("radius", radius)
     ra, dec = (u.Quantity(sample[name], u.deg).value for name in ("ra", "dec"))
@@ -207,8 +206,7 @@ def cutout_wcs(ra, dec, size=PAPER_SIZE, pixel_scale=PAPER_PIXEL_SCALE):
     """
     ny, nx = (size, size) if np.ndim(size) == 0 else size
     for length in (ny, nx):
-        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
-            raise InputError(f"size must be whole numbers of pixels above 0, got {size!r}")
+        check_count("size", length)
     check_positive("pixel_scale", pixel_scale)
     if not (np.isfinite(ra) and -90 <= dec <= 90):
         raise InputError(f"ra and dec must be finite degrees with |dec| ≤ 90, got {ra}, {dec}")
@@ -288,8 +286,7 @@ def _names(table, names):
 
 def _centres(table, place, candidate, ambiguous):
     """Positions with ambiguous ones moved to another candidate, and its probability."""
-    if not isinstance(candidate, (int, np.integer)) or isinstance(candidate, bool) or candidate < 0:
-        raise InputError(f"candidate must be a whole number from 0 up, got {candidate!r}")
+    check_count("candidate", candidate, 0)
     ra, dec = place.ra.copy(), place.dec.copy()
     if not set(_CANDIDATES) <= set(table.colnames):
         if candidate:

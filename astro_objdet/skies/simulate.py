@@ -1,5 +1,6 @@
 """Render a survey field in g, r and i with a truth table of its clusters."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
-from astro_objdet.errors import InputError, check_choice, check_positive
+from astro_objdet.errors import InputError, check_choice, check_count
 from astro_objdet.skies.artefacts import add_artefacts, add_noise
 from astro_objdet.skies.conditions import SURVEYS, Survey
 from astro_objdet.skies.drawing import Sources, draw_sources
@@ -116,14 +117,16 @@ def render_field(
     Raises
     ------
     InputError
-        For an unknown survey, an empty shape or redshifts outside (0, 1).
+        For an unknown survey, or a parameter that breaks its rule.
     """
-    shape = tuple(shape)
-    for name, value in zip(("shape[0]", "shape[1]"), shape, strict=True):
-        check_positive(name, value)
-    if not 0 < redshift_range[0] < redshift_range[1] < 1:
-        raise InputError(f"redshift_range must rise within (0, 1), got {redshift_range}")
-    rng = np.random.default_rng(seed)
+    shape = _checked_shape(shape, margin)
+    for name, value in (("clusters", clusters), ("groups", groups)):
+        if value is not None:
+            check_count(name, value, 0)
+    check_rendering(redshift_range, bright_excess, faintest)
+    if not (_are_numbers(center, 2) and -90 <= center[1] <= 90):
+        raise InputError(f"center must be RA and Dec in degrees with |dec| ≤ 90, got {center!r}")
+    rng = _generator(seed)
     if isinstance(survey, str):
         check_choice("survey", survey, SURVEYS)
         survey = SURVEYS[survey].drawn(rng)
@@ -150,6 +153,43 @@ def render_field(
     wcs = cutout_wcs(*center, shape, scale)
     truth = _truth_table(np.column_stack([rows, central]), image, wcs, scale)
     return RenderedField(image, truth, wcs, survey, done)
+
+
+def check_rendering(redshift_range, bright_excess, faintest):
+    """Raise `InputError` for values of these parameters that `render_field` cannot use."""
+    if not _are_numbers(redshift_range, 2) or not 0 < redshift_range[0] < redshift_range[1] < 1:
+        raise InputError(f"redshift_range must rise within (0, 1), got {redshift_range!r}")
+    if not _are_numbers([bright_excess], 1) or bright_excess < 0:
+        raise InputError(f"bright_excess must be a finite number from 0 up, got {bright_excess!r}")
+    if faintest is not None and not _are_numbers([faintest], 1):
+        raise InputError(f"faintest must be a finite magnitude, got {faintest!r}")
+
+
+def _are_numbers(values, count):
+    """Whether it is a sequence of so many finite numbers."""
+    try:
+        return len(values) == count and all(math.isfinite(value) for value in values)
+    except TypeError:
+        return False
+
+
+def _checked_shape(shape, margin):
+    if not _are_numbers(shape, 2):
+        raise InputError(f"shape must be (ny, nx), got {shape!r}")
+    shape = tuple(check_count(f"shape[{k}]", value) for k, value in enumerate(shape))
+    if 2 * check_count("margin", margin, 0) >= min(shape):
+        raise InputError(f"margin must leave pixels of the shape {shape} between, got {margin}")
+    return shape
+
+
+def _generator(seed):
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise InputError(
+            "seed must be a whole number from 0 up, a sequence of them, or a "
+            f"numpy.random.Generator, got {seed!r}"
+        ) from None
 
 
 def _haloes(rng, shape, scale, large_scale, clusters, groups, redshift_range, margin):

@@ -15,7 +15,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from astro_objdet.catalogs.sphere import ra_dec
-from astro_objdet.errors import InputError, check_choice, check_fraction, check_positive
+from astro_objdet.errors import (
+    InputError,
+    check_choice,
+    check_count,
+    check_fraction,
+    check_positive,
+)
 from astro_objdet.skies.leaks import (
     Leaks,
     LeakWarning,
@@ -26,12 +32,14 @@ from astro_objdet.skies.leaks import (
 )
 from astro_objdet.skies.stable import position_key, stable_number, stable_uniform
 
-__all__ = ["FRACTIONS", "PAPER_TEST", "Split", "split_cells", "split_kfold", "split_paper"]
+__all__ = ["FRACTIONS", "NSIDE", "PAPER_TEST", "Split", "split_cells", "split_kfold", "split_paper"]
 
 #: Images of the test set of 1988 (paper I, §2.2); the other 1784 are for training.
 PAPER_TEST = 204
 #: Parts of the sky for training, validation and test, where none are given.
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+#: Cells of sky that belong to one split, where none are given: 3.7 degrees wide.
+NSIDE = 16
 # As many cells meet at a corner. Overlapping images that reach through more are a survey's tiles.
 _CORNER = 4
 
@@ -150,7 +158,7 @@ def split_kfold(
         If sky stands in several folds.
     """
     ra, dec, size = image_sizes(ra, dec, size)
-    folds, strata = _count("folds", folds, 2), _count("strata", strata, 1)
+    folds, strata = check_count("folds", folds, 2), check_count("strata", strata)
     if test_fold is not None and test_fold not in range(folds):
         raise InputError(f"test_fold must be from 0 to {folds - 1}, got {test_fold!r}")
     unit, keys = _units(ra, dec, size, groups, together)
@@ -175,7 +183,7 @@ def split_kfold(
     return _finished(names, "kfold", told | {"together": together}, ra, dec, size, groups)
 
 
-def split_cells(ra, dec, *, size, groups=None, nside=16, fractions=None, seed=0, border="move"):
+def split_cells(ra, dec, *, size, groups=None, nside=NSIDE, fractions=None, seed=0, border="move"):
     """Whole HEALPix cells and whole clusters on one side: no pixel of sky is in two splits.
 
     The split of a cell follows from its number and the seed alone, so that images added later,
@@ -186,7 +194,7 @@ def split_cells(ra, dec, *, size, groups=None, nside=16, fractions=None, seed=0,
     ra, dec, size, groups
         As for `split_paper`; the images of a group are in one split.
     nside : int, optional
-        Of the cells; 16 are 3.7 degrees wide.
+        Of the cells; 16, the default, are 3.7 degrees wide.
     fractions : dict of str to float, optional
         Parts of the sky by name of split, 0.8 train, 0.1 valid and 0.1 test by default. They
         are divided by their sum.
@@ -371,9 +379,3 @@ def _checked_fractions(fractions):
         check_positive(f"fractions[{name!r}]", part)
     total = sum(parts.values())
     return {name: part / total for name, part in parts.items()}
-
-
-def _count(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")
-    return int(value)

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-__all__ = ["position_key", "stable_number", "stable_uniform"]
+__all__ = ["position_key", "short_text", "stable_number", "stable_uniform"]
 
 # 1e-5 degrees, 0.04 arcsec: the same position from tables of float64 and of printed digits.
 _PER_DEGREE = 100_000
@@ -44,6 +44,15 @@ def stable_uniform(seed, keys):
     """
     # 53 bits: all of them fit a float64, and none rounds up to 1.
     return np.array([(stable_number(seed, key) >> 11) / 2**53 for key in keys], dtype=float)
+
+
+def short_text(text, size):
+    """A text in at most ``size`` bytes of UTF-8: itself, or its start and 64 bits of SHA-256."""
+    text = str(text)
+    if len(text.encode()) <= size:
+        return text
+    digest = f"~{stable_number(text):016x}"
+    return text.encode()[: size - len(digest)].decode(errors="ignore") + digest
 
 
 def position_key(ra, dec):

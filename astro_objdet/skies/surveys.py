@@ -15,7 +15,13 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astro_objdet.catalogs.columns import position_names, sky_positions
-from astro_objdet.errors import InputError, NetworkError, UncalibratedWarning, check_fraction
+from astro_objdet.errors import (
+    InputError,
+    NetworkError,
+    UncalibratedWarning,
+    check_count,
+    check_fraction,
+)
 from astro_objdet.images.grid import pixel_geometry
 from astro_objdet.skies.samples import PAPER_PIXEL_SCALE, PAPER_SIZE
 from astro_objdet.skies.services.bandimages import Cutout
@@ -154,8 +160,7 @@ def fetch_table(
     entry, bands = _checked(survey, bands)
     check_fraction("covered", covered)
     for name, value in (("connections", connections), ("give_up", give_up)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be a whole number above 0, got {value!r}")
+        check_count(name, value)
     _cutout(0, 0, size, pixel_scale)
     ra, dec, failed = _places(positions, columns, entry)
     done = {int(row) for row in skip} | {failure["row"] for failure in failed}

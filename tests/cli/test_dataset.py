@@ -20,7 +20,7 @@ def sky(tmp_path, make_wcs):
     rng = np.random.default_rng(5)
     rows = []
     for k in range(4):
-        wcs = make_wcs((200, 240), scale=0.396, ra=10 + 5 * k, dec=1)
+        wcs = make_wcs((200, 240), scale=0.594, ra=10 + 5 * k, dec=1)
         for band in "gri":
             cards = wcs.to_header()
             cards["BUNIT"] = "nmgy"
@@ -59,6 +59,18 @@ def test_build_says_what_it_made(command, sky, tmp_path):
     assert "not split" in result.stderr or set(report["splits"]) >= {"train", "test"}
 
 
+def test_build_with_decoys(command, sky, tmp_path):
+    path = tmp_path / "a.h5"
+    options = ("--size", 96, "--min-richness", 20, "--split", "none", "-q", "-o", path)
+    command("dataset", "build", sky, *options, "--decoy", "richness=10:20")
+    table = Archive(path).table
+    roles = set(zip(table["richness"].tolist(), table["role"].tolist(), strict=True))
+    assert roles == {(30.0, "target"), (12.0, "decoy")}
+    # without decoys the settings are those of archives made before there were any
+    command("dataset", "build", sky, *options, "--overwrite")
+    assert "decoy" not in Archive(path).provenance["settings"]
+
+
 def test_build_with_boxes_of_ones_own(command, sky, tmp_path):
     table = Table.read(sky / "truth.ecsv")
     table["w"], table["h"] = 12.0, 6.0
@@ -68,8 +80,8 @@ def test_build_with_boxes_of_ones_own(command, sky, tmp_path):
     path = tmp_path / "a.h5"
     command("dataset", "build", sky, "-o", path, "--size", 96, "--split", "none", *options)
     item = Archive(path).objects(0)[0]
-    assert item["x2"] - item["x1"] == pytest.approx(12 / 0.792, rel=1e-4)
-    assert item["y2"] - item["y1"] == pytest.approx(6 / 0.792, rel=1e-4)
+    assert item["x2"] - item["x1"] == pytest.approx(12 / 1.188, rel=1e-4)
+    assert item["y2"] - item["y1"] == pytest.approx(6 / 1.188, rel=1e-4)
     assert item["w"] == 12
 
 
@@ -81,6 +93,9 @@ def test_build_with_boxes_of_ones_own(command, sky, tmp_path):
         (("--box-size", "3 Jy"), 3, "box_size"),
         (("--truth", "missing.ecsv"), 3, "missing.ecsv"),
         (("--label", "arc"), 3, "label must be one of cluster; got 'arc'"),
+        (("--columns", "ra"), 3, "'ra'"),
+        (("--box-size", "a,b,c"), 3, "box_size must be one size, or width and height"),
+        (("--decoy", "richness"), 2, "expected column=low:high"),
     ],
 )
 def test_bad_options_of_build(command, sky, tmp_path, options, code, message):
@@ -138,3 +153,8 @@ def test_fetch(command, tmp_path, monkeypatch):
     )
     assert result.exit_code == 2
     assert "expected low:high" in result.stderr
+    result = command(
+        "dataset", "fetch", tmp_path / "clusters.ecsv", "--columns", "ra,dec,z", *options
+    )
+    assert result.exit_code == 3
+    assert "columns must be two names of columns" in result.stderr

@@ -46,7 +46,7 @@ def test_bad_options(command, tmp_path):
 
 def test_an_archive(command, tmp_path):
     path = tmp_path / "archive.h5"
-    arguments = ("--area", 0.0008, "--size", 96, "--faintest", 20, "--seed", 3)
+    arguments = ("--area", 0.0015, "--size", 96, "--faintest", 20, "--seed", 3)
     more = ("--cluster-odds", "0,1", "--part", "train", "--part", "valid", "--no-noise")
     result = command("dataset", "simulate", *arguments, *more, "-o", path)
     assert result.exit_code == 0, result.output

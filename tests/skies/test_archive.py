@@ -17,6 +17,8 @@ from astro_objdet.detectors import get_recipe
 from astro_objdet.errors import InputError, OutputExistsError, ResourceError
 from astro_objdet.skies.archive import Archive, ArchiveWriter
 
+#: Two by two pixels of SDSS.
+RECIPE = get_recipe("deepcee-lite0").replace(pixel_scale=0.792)
 SHAPE = (48, 64)
 LAYOUT = {
     "bands": ("g", "r", "i"),
@@ -218,7 +220,7 @@ def test_boxes_beyond_the_border_where_recipes_do_not_clip(tmp_path):
             writer.append(image_of(0), reaching, field="a")
         writer.append(image_of(0), [box(x1=0, x2=64)], field="a")
     with pytest.raises(InputError, match="boxes cut at the border, and deepcee-lite0 has whole"):
-        Archive(tmp_path / "clipped.h5", recipe=get_recipe("deepcee-lite0"))
+        Archive(tmp_path / "clipped.h5", recipe=RECIPE)
     Archive(tmp_path / "clipped.h5", recipe=get_recipe("deepcee-paper"))
 
 
@@ -234,14 +236,13 @@ def test_boxes_beyond_the_border_where_recipes_do_not_clip(tmp_path):
 def test_archive_of_another_recipe_is_refused(build, changes, message):
     path = build(**changes)
     with pytest.raises(InputError, match=f"archive.h5: is of another recipe: it has {message}"):
-        Archive(path, recipe=get_recipe("deepcee-lite0"))
+        Archive(path, recipe=RECIPE)
 
 
 def test_archive_that_fits_the_recipe_is_accepted(build):
-    recipe = get_recipe("deepcee-lite0")
-    Archive(build(), recipe=recipe)
-    pictures = {"kind": "stretched", "stretch": recipe.stretch}
-    Archive(build(name="b.h5", **pictures), recipe=recipe)
+    Archive(build(), recipe=RECIPE)
+    pictures = {"kind": "stretched", "stretch": RECIPE.stretch}
+    Archive(build(name="b.h5", **pictures), recipe=RECIPE)
 
 
 def test_files_that_are_no_archive(tmp_path, build):
@@ -301,6 +302,37 @@ def test_lengths_and_records_that_do_not_agree(build):
         file["rows"][:] = rows
     with pytest.raises(InputError, match="the record of image 1 is not whole"):
         Archive(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("notes", b'{"leak": ', "Expecting value"),
+        ("splits", b"\xff", "codec can't decode"),
+        ("rows", None, "no field of name first_object"),
+    ],
+)
+def test_content_that_no_writer_has_written(build, name, content, reason):
+    path = build()
+    with h5py.File(path, "r+") as file:
+        if content is None:
+            del file[name]
+            file[name] = np.zeros(3, [("crc", "<u4")])
+        else:
+            file[name][...] = content
+    with pytest.raises(InputError, match=f"archive.h5: is damaged: .*{reason}"):
+        Archive(path)
+
+
+def test_long_groups_are_shortened_each_to_its_own(tmp_path):
+    long, other = "ü" * 80, "ü" * 79 + "v"
+    with ArchiveWriter(tmp_path / "a.h5", **LAYOUT) as writer:
+        for k, group in enumerate((long, other, long, "x" * 64)):
+            writer.append(image_of(k), [box()], field=f"field {k}", group=group)
+    one, two, same, short = Archive(tmp_path / "a.h5").images["group"]
+    assert one == same != two
+    assert one.startswith("ü" * 20)
+    assert short == "x" * 64
 
 
 def test_archive_without_targets(tmp_path):

@@ -1,6 +1,7 @@
 """Archives from fields and catalogues: windows, boxes, roles, splits, and what is refused."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -18,13 +19,14 @@ from astro_objdet.detectors import get_recipe
 from astro_objdet.errors import InputError, OutputExistsError
 from astro_objdet.images import SqrtFluxStretch, read_bands
 from astro_objdet.skies import dataset
-from astro_objdet.skies.archive import Archive
+from astro_objdet.skies.archive import Archive, ArchiveWriter
 from astro_objdet.skies.datasets import making
 from astro_objdet.skies.datasets.truth import truth_of
 from astro_objdet.skies.datasets.windows import FieldWindows, cover
 from astro_objdet.skies.leaks import LeakWarning
 
-RECIPE = get_recipe("deepcee-lite0")
+#: Two by two pixels of SDSS.
+RECIPE = get_recipe("deepcee-lite0").replace(pixel_scale=0.792)
 SCALE = 0.396
 NOT_SPLIT = "ignore:not split, all images are for training:UserWarning"
 
@@ -126,6 +128,16 @@ def test_roles_follow_the_ranges(tmp_path, make_field):
     assert report.objects == {"target": 1, "ignored": 1, "confusion": 2}
 
 
+def test_decoys_are_what_is_neither_target_nor_ignored():
+    richness = [25.0, 15.0, 8.0, 2.0, np.nan]
+    table = Table({"ra": [1.0] * 5, "dec": [1.0] * 5, "z": [0.2] * 5, "richness": richness})
+    target, ignore = {"richness": (20, None)}, {"richness": (12, None)}
+    truth = truth_of(table, ("cluster",), target=target, ignore=ignore, decoy={"richness": (6, 20)})
+    assert truth.role.tolist() == ["target", "ignored", "decoy", "confusion", "confusion"]
+    truth = truth_of(table, ("cluster",), decoy={"richness": (None, 20)})
+    assert truth.role.tolist() == ["target", "decoy", "decoy", "decoy", "target"]
+
+
 def test_rows_that_cannot_be_used_are_counted_by_reason():
     table = Table(
         {
@@ -165,6 +177,9 @@ def test_box_sizes_from_columns_and_angles():
         ({"target": {"w": (3, 2)}}, "low ≤ high"),
         ({"keep": ("ra",)}, "'ra' is a column that every archive has"),
         ({"columns": ("lon", "lat")}, "lon"),
+        ({"columns": ("ra",)}, "'ra' is no column of coordinates; give the column"),
+        ({"columns": ("ra", "dec", "w")}, "columns must be two names of columns"),
+        ({"box_size": ("w", "w", "w")}, r"box_size must be one size, or width and height, got"),
     ],
 )
 def test_truth_tables_that_do_not_do(changes, message):
@@ -253,6 +268,12 @@ def test_masked_windows_are_left_out_and_hidden_targets_ignored(tmp_path, make_f
     )  # fmt: skip
     assert report.masked_windows == 0
     assert report.objects == {"ignored": 1, "target": 1}
+    with pytest.warns(UserWarning, match="no known object is a target"):
+        report = dataset.build(
+            [tmp_path], tmp_path / "d.h5", recipe=RECIPE, size=200, overlap=80, max_masked=1.0,
+            scheme="none", decoy={"redshift": (0.3, 0.5)},
+        )  # fmt: skip
+    assert report.objects == {"ignored": 1, "decoy": 1}
     with pytest.raises(InputError, match="windows have too many bad pixels"):
         dataset.build(
             [tmp_path], tmp_path / "c.h5", recipe=RECIPE, size=200, overlap=80, max_masked=0.0
@@ -374,6 +395,25 @@ def test_interrupted_build_goes_on(tmp_path, make_field, monkeypatch):
     assert one.provenance == two.provenance
 
 
+def test_a_field_that_was_damaged_is_taken_up_later(tmp_path, make_field):
+    """Also where fields after it are there, whole or in part."""
+    wcs = make_field("bad", [(100, 100)])
+    make_field("good", ra=151.0)
+    write_truth(tmp_path, wcs, [(100, 100)], redshift=[0.3])
+    path = tmp_path / "bad_r.fits"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:30000])
+    options = {"recipe": RECIPE, "size": 200, "scheme": "none", "resume": True}
+    with pytest.warns(UserWarning, match="no known object is a target"):
+        report = dataset.build([tmp_path], tmp_path / "a.h5", **options)
+    assert (report.images, report.exit_code) == (2, 4)
+    path.write_bytes(whole)
+    report = dataset.build([tmp_path], tmp_path / "a.h5", **options)
+    assert (report.images, report.fields, report.exit_code) == (4, 2, 0)
+    fields = Archive(tmp_path / "a.h5").images["field"].tolist()
+    assert fields == ["good:000", "good:001", "bad:000", "bad:001"]
+
+
 @pytest.fixture
 def strip(tmp_path, make_field):
     """An archive of twelve fields along 24 degrees, with one target each."""
@@ -409,6 +449,25 @@ def test_splits_of_an_archive(strip):
     with pytest.raises(InputError, match="nside must be a power of 2"):
         dataset.split(strip, nside=3)
     assert strip.read_bytes() == before
+
+
+def test_turned_images_take_more_sky(tmp_path, make_wcs):
+    """Squares on their corners reach 1.41 sides; upright ones 1.3 sides apart do not meet."""
+    side = 96 * 0.792
+    step = 1.3 * side / 3600
+    layout = {"bands": "gri", "pixel_scale": 0.792, "shape": (96, 96)}
+    for rotation, leaks in ((0, False), (45, True)):
+        path = tmp_path / f"{rotation}.h5"
+        with ArchiveWriter(path, **layout) as writer:
+            for k in range(4):
+                wcs = make_wcs((96, 96), scale=0.792, ra=(359.99 + k * step) % 360, dec=0.0,
+                               rotation=rotation)  # fmt: skip
+                writer.append(np.zeros((3, 96, 96), np.float16), wcs=wcs, field=str(k))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = dataset.split(path, scheme="paper", test=0.5)
+        assert [w.category for w in caught] == [LeakWarning] * leaks
+        assert bool(found.leaks.pairs) == leaks
 
 
 def test_show_and_preview(strip, tmp_path):
@@ -497,6 +556,25 @@ def test_sample_of_a_catalogue_is_fetched_and_completed_later(tmp_path, served):
     flux = np.nansum(archive.image(0)[1].astype(float)) * 0.792**2
     assert flux == pytest.approx(BANDS["r"] * sum(f for *_, f in STARS), rel=0.03)
     assert archive.provenance["survey"]["title"]
+
+
+@pytest.mark.filterwarnings(NOT_SPLIT)
+def test_clusters_of_one_name_are_several(tmp_path, served):
+    table = Table({"name": ["A", "A"], "ra": [RA] * 2, "dec": [DEC, DEC + 0.001]})
+    table["z"], table["richness"] = 0.15, 30.0
+    table.write(tmp_path / "clusters.ecsv")
+    options = {
+        "recipe": RECIPE, "survey": "sdss9", "size": 96, "radius": 1.0, "offsets": 1,
+        "declination": None, "cache": tmp_path / "cache", "sleep": lambda seconds: None,
+        "connections": 1, "resume": True,
+    }  # fmt: skip
+    served.fails("hips", (404, b"gone"))
+    report = dataset.fetch(tmp_path / "clusters.ecsv", tmp_path / "a.h5", **options)
+    assert (report.images, report.exit_code) == (1, 4)
+    report = dataset.fetch(tmp_path / "clusters.ecsv", tmp_path / "a.h5", **options)
+    assert (report.images, report.exit_code) == (2, 0)
+    images = Archive(tmp_path / "a.h5").images
+    assert len(set(images["field"].tolist())) == len(set(images["group"].tolist())) == 2
 
 
 def test_samples_that_come_to_nothing(tmp_path, served):

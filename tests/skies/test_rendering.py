@@ -17,6 +17,7 @@ from astro_objdet.skies.plans import plan_fields
 from astro_objdet.skies.rendering import Roles, render_archive, simulate
 from astro_objdet.skies.splits import split_cells
 
+RECIPE = BUNDLED.replace(pixel_scale=0.792)  # two by two pixels of SDSS
 SMALL = {"size": 96, "binning": 2, "faintest": 20.0}
 
 
@@ -60,11 +61,39 @@ def test_a_rendered_sky_is_not_overwritten(tmp_path):
     simulate("sdss", 1e-4, out=tmp_path, seed=2, overwrite=True, **SMALL)
 
 
+def test_a_sky_that_is_replaced_leaves_nothing_behind(tmp_path):
+    simulate("sdss", 0.0012, out=tmp_path, seed=1, **SMALL)
+    (tmp_path / "mine_g.fits").write_text("mine")
+    simulate("des", 1e-5, out=tmp_path, seed=2, size=64, faintest=19.0, overwrite=True)
+    fields = {f"des_00000_{band}.fits" for band in "gri"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {*fields, "truth.ecsv", "simulate.json", "mine_g.fits"}
+    assert json.loads((tmp_path / "simulate.json").read_text())["survey_name"] == "des"
+
+
+def test_an_interrupted_sky_is_known_for_one(tmp_path):
+    def stop(label, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate("sdss", 0.0012, out=tmp_path, seed=1, progress=stop, **SMALL)
+    assert not (tmp_path / "truth.ecsv").exists()
+    (tmp_path / "sdss_00002_g.fits").write_text("what a faster run left")
+    with pytest.raises(OutputExistsError, match="simulate.json"):
+        simulate("sdss", 1e-4, out=tmp_path, seed=1, **SMALL)
+    (tmp_path / "simulate.json").rename(tmp_path / "kept.json")
+    with pytest.raises(OutputExistsError, match="sdss_00000_g.fits"):
+        simulate("sdss", 1e-4, out=tmp_path, seed=1, **SMALL)
+    (tmp_path / "kept.json").rename(tmp_path / "simulate.json")
+    simulate("sdss", 1e-4, out=tmp_path, seed=1, overwrite=True, **SMALL)
+    assert len([*tmp_path.glob("*.fits")]) == 3
+
+
 def test_archive(tmp_path):
     path = tmp_path / "a.h5"
     options = {"seed": 4, "size": 96, "cluster_odds": (0, 1, 1), "faintest": 20.0, "noise": False}
-    render_archive(path, "sdss", 0.003, recipe=BUNDLED, parts=("train", "valid"), **options)
-    archive = Archive(path, recipe=BUNDLED)
+    render_archive(path, "sdss", 0.003, recipe=RECIPE, parts=("train", "valid"), **options)
+    archive = Archive(path, recipe=RECIPE)
     assert archive.n_images == 7
     assert set(archive.splits) <= {"train", "valid"}
     assert archive.provenance["noiseless"]
@@ -81,7 +110,7 @@ def test_archive(tmp_path):
 
 
 def test_an_interrupted_archive_goes_on(tmp_path):
-    options = {"recipe": BUNDLED, "seed": 4, "size": 64, "cluster_odds": (0, 1), "faintest": 19.0}
+    options = {"recipe": RECIPE, "seed": 4, "size": 64, "cluster_odds": (0, 1), "faintest": 19.0}
 
     def stop(label, done, total):
         if done == 2:
@@ -145,19 +174,28 @@ def test_roles():
     [
         ({"survey": "sdds"}, "survey must be one of"),
         ({"area": 0}, "area must be a finite number above 0, got 0"),
-        ({"seed": -1}, "seed must be an integer from 0, got -1"),
+        ({"seed": -1}, "seed must be a whole number from 0 up, got -1"),
         ({"parts": ("north",)}, "parts must be one of"),
+        ({"cluster_odds": (0.0, 0.0)}, r"cluster_odds must be .* above 0, got \(0.0, 0.0\)"),
+        ({"cluster_odds": (1.0, -0.5)}, "cluster_odds must be finite numbers from 0 up"),
+        ({"cluster_odds": (1.0, np.nan)}, "cluster_odds must be finite numbers from 0 up"),
+        ({"cluster_odds": ()}, "cluster_odds must be finite numbers from 0 up"),
+        ({"workers": 1.5}, "workers must be a whole number from 1 up, got 1.5"),
+        ({"size": 64.5}, "size must be a whole number from 1 up, got 64.5"),
+        ({"faintest": np.nan}, "faintest must be a finite magnitude, got nan"),
+        ({"bright_excess": -1}, "bright_excess must be a finite number from 0 up, got -1"),
         ({"seeing_spread": -0.1}, "seeing_spread must be"),
     ],
 )
 def test_bad_parameters(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         simulate(**{"out": tmp_path, "seed": 1, **options})
+    assert not any(tmp_path.iterdir())
 
 
 def test_pixels_must_be_the_recipes(tmp_path):
     with pytest.raises(InputError, match="binning must bring the sdss pixels to the 0.792 arcsec"):
-        render_archive(tmp_path / "a.h5", "sdss", 0.001, seed=1, recipe=BUNDLED, size=64, binning=1)
+        render_archive(tmp_path / "a.h5", "sdss", 0.001, seed=1, recipe=RECIPE, size=64, binning=1)
     assert not (tmp_path / "a.h5").exists()
 
 

@@ -219,11 +219,11 @@ def test_no_offset_leaves_the_cluster_in_the_middle():
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="n must be a whole number of images above 0, got 0"):
+    with pytest.raises(InputError, match="n must be a whole number from 1 up, got 0"):
         random_offsets(clusters(), 0)
     with pytest.raises(InputError, match="radius must be a finite number above 0, got -1"):
         random_offsets(clusters(), radius=-1)
-    with pytest.raises(InputError, match="size must be whole numbers of pixels above 0, got 0"):
+    with pytest.raises(InputError, match="size must be a whole number from 1 up, got 0"):
         cutout_wcs(1, 2, 0)
     with pytest.raises(InputError, match="ra and dec must be finite degrees"):
         cutout_wcs(np.nan, 2)

@@ -89,8 +89,20 @@ def test_scale_of_the_paper():
     ("options", "message"),
     [
         ({"survey": "sdds"}, "survey must be one of .*'sdss'; got 'sdds'"),
-        ({"shape": (0, 10)}, r"shape\[0\] must be a finite number above 0, got 0"),
+        ({"shape": (0, 10)}, r"shape\[0\] must be a whole number from 1 up, got 0"),
+        ({"shape": 64}, r"shape must be \(ny, nx\), got 64"),
+        ({"shape": (64, 64, 3)}, r"shape must be \(ny, nx\), got \(64, 64, 3\)"),
+        ({"shape": (64, 64.5)}, r"shape\[1\] must be a whole number from 1 up, got 64.5"),
         ({"redshift_range": (0.3, 0.1)}, "redshift_range must rise within"),
+        ({"redshift_range": 0.3}, "redshift_range must rise within"),
+        ({"clusters": -1}, "clusters must be a whole number from 0 up, got -1"),
+        ({"groups": 1.5}, "groups must be a whole number from 0 up, got 1.5"),
+        ({"shape": (64, 99), "margin": 32}, "margin must leave pixels of the shape .*, got 32"),
+        ({"faintest": np.inf}, "faintest must be a finite magnitude, got inf"),
+        ({"center": (180, 91)}, r"center must be .* \|dec\| ≤ 90, got \(180, 91\)"),
+        ({"center": 180}, "center must be RA and Dec in degrees"),
+        ({"seed": -1}, "seed must be a whole number from 0 up, .* got -1"),
+        ({"seed": "seven"}, "seed must be a whole number from 0 up, .* got 'seven'"),
     ],
 )
 def test_bad_parameters(options, message):

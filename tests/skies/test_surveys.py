@@ -242,7 +242,7 @@ def test_the_list_of_surveys():
 def test_bad_arguments(get):
     with pytest.raises(InputError, match=r"bands must be of u, g, r, i, z for survey 'sdss9'|of g"):
         get(bands=["g", "q"])
-    with pytest.raises(InputError, match="size must be whole numbers of pixels above 0, got 0"):
+    with pytest.raises(InputError, match="size must be a whole number from 1 up, got 0"):
         get(size=0)
     with pytest.raises(InputError, match="timeout must be a finite number above 0, got 0"):
         get(timeout=0)
@@ -252,7 +252,7 @@ def test_bad_arguments(get):
         get(covered=2)
     with pytest.raises(InputError, match="ra and dec must be finite degrees"):
         fetch_images(np.nan, 2)
-    with pytest.raises(InputError, match="connections must be a whole number above 0, got 0"):
+    with pytest.raises(InputError, match="connections must be a whole number from 1 up, got 0"):
         fetch_table(QTable({"ra": [1.0], "dec": [2.0]}), connections=0)
     odd = dataclasses.replace(find_image_survey("des"), service="ftp")
     with pytest.raises(InputError, match="service of a survey must be one of skyview, frames"):

@@ -19,6 +19,7 @@ from astro_objdet.skies.archives.files import (
     was_closed,
 )
 from astro_objdet.skies.archives.layout import Header, record_of, row_dtype, seal, whole_rows
+from astro_objdet.skies.stable import short_text
 
 __all__ = ["ArchiveWriter"]
 
@@ -217,7 +218,8 @@ class ArchiveWriter:
         field : str
             The field it was cut from.
         split, group : str, optional
-            Name of its split; what it must stay together with, such as a cluster.
+            Name of its split; what it must stay together with, such as a cluster (a long
+            name is shortened, the same one always alike).
         cell : int, optional
             HEALPix cell of its centre.
 
@@ -237,6 +239,8 @@ class ArchiveWriter:
             row = np.zeros((), row_dtype())
             row["ra"], row["dec"] = _centre(wcs, self.header.shape)
             row["cell"] = cell
+            # of a group nothing counts but which images share it
+            group = short_text(group, row.dtype["group"].itemsize)
             for name, value in (("field", field), ("group", group)):
                 row[name] = encoded(name, value, row.dtype[name].itemsize)
             split = encoded("split", split, self._file["splits"].dtype.itemsize)

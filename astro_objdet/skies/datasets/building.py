@@ -92,7 +92,7 @@ def build(
         Called with the field's name, fields done, and fields in all.
     **objects
         How rows of the table become objects, as for `truth_of`: box_size, label, label_column,
-        target, ignore, keep, columns, redshift, richness, cosmology.
+        target, ignore, decoy, keep, columns, redshift, richness, cosmology.
 
     Returns
     -------
@@ -168,7 +168,6 @@ def find_truth(inputs, truth=None):
 def _each_field(making, fields, read, cut, n_known, progress):
     """Append the windows of all fields; which objects lie on one."""
     done = making.done
-    begun = [k for k, field in enumerate(fields) if _window_id(field, 0) in done]
     seen = np.zeros(n_known, bool)
     for number, field in enumerate(fields):
         if progress is not None:
@@ -179,11 +178,10 @@ def _each_field(making, fields, read, cut, n_known, progress):
                 windows = cut(stack)
                 making.same_kind(windows)
                 seen |= windows.inside
-                # all of a field that others follow is there already
-                if not (begun and number < begun[-1]):
-                    for index, tile in enumerate(windows.tiles):
-                        name = _window_id(field, index)
-                        making.append(name, field.name, windows.read(tile), done)
+                for index, tile in enumerate(windows.tiles):
+                    name = _window_id(field, index)
+                    if name not in done:
+                        making.append(name, field.name, windows.read(tile))
                 sources = {Path(s["path"]).name: s["sha256"] for s in stack.sources}
             making.sources.update(sources)
             making.read += 1

@@ -23,6 +23,7 @@ from astro_objdet.skies.samples import (
     cluster_sample,
     random_offsets,
 )
+from astro_objdet.skies.stable import position_key
 from astro_objdet.skies.surveys import fetch_table, find_image_survey
 
 __all__ = ["failures_path", "fetch"]
@@ -117,7 +118,8 @@ def fetch(
     making = Making(
         output, recipe, known, provenance, size=side, resume=resume, overwrite=overwrite
     )
-    names = [f"{row['name']}:{row['image']}" for row in cutouts]
+    groups = _groups(cutouts)
+    names = [f"{group}:{image}" for group, image in zip(groups, cutouts["image"], strict=True)]
     done = making.done
     skip = [number for number, name in enumerate(names) if name in done]
 
@@ -128,7 +130,7 @@ def fetch(
             windows = FieldWindows(stack, recipe, known, size=side, overlap=0)
             making.same_kind(windows)
             window = windows.read(windows.tiles[0])
-        making.append(names[row], str(cutouts["name"][row]), window, done)
+        making.append(names[row], groups[row], window)
         making.read += 1
 
     with making:
@@ -150,6 +152,11 @@ def failures_path(output):
     return output.with_name(f"{output.name}.failures.ecsv")
 
 
+def _groups(cutouts):
+    """The cluster of each image: its name alone may be that of several, or empty."""
+    return [f"{row['name']}:{position_key(row['ra'].value, row['dec'].value)}" for row in cutouts]
+
+
 def _write_failures(failed, names, output):
     """The table of what failed; that of an earlier attempt goes."""
     path = failures_path(output)
@@ -164,7 +171,7 @@ def _known(catalogue, sample, recipe, box_size, redshift, richness):
     """All objects of the catalogue: the cuts make targets, the others are ignored."""
     named = sample.meta["columns"]
     cuts = {"redshift": redshift, "richness": richness}
-    place = (named["ra"], named["dec"]) if "dec" in named else None
+    place = tuple(named[name] for name in ("ra", "dec") if name in named)
     return truth_of(
         read_table(catalogue), recipe.labels, box_size=box_size,
         target={name: cut for name, cut in cuts.items() if cut is not None},

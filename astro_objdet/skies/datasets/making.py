@@ -9,11 +9,10 @@ from astropy_healpix import HEALPix
 
 from astro_objdet.errors import InputError, check_choice
 from astro_objdet.skies.archive import Archive, ArchiveWriter
+from astro_objdet.skies.splits import NSIDE
 
-__all__ = ["CELL_NSIDE", "BuildReport", "Making"]
+__all__ = ["BuildReport", "Making"]
 
-#: HEALPix cells noted for each image (nested, 3.7 degrees), those of `split_cells`.
-CELL_NSIDE = 16
 _SURFACE_BRIGHTNESS = "nmgy / arcsec2"
 
 
@@ -157,18 +156,16 @@ class Making:
                 "they make two archives, or one of pictures with stretched"
             )
 
-    def append(self, name, group, window, done):
-        """Append a window, unless it is there or too much of it is bad."""
+    def append(self, name, group, window):
+        """Append a window, unless too much of it is bad."""
         if window.masked > self.max_masked:
             self.masked += 1
-            return
-        if name in done:
             return
         if self.writer is None:
             self._open()
         size = window.image.shape[-1]
         middle = window.wcs.pixel_to_world((size - 1) / 2, (size - 1) / 2).icrs
-        cell = HEALPix(CELL_NSIDE, order="nested").lonlat_to_healpix(middle.ra, middle.dec)
+        cell = HEALPix(NSIDE, order="nested").lonlat_to_healpix(middle.ra, middle.dec)
         self.writer.append(
             window.image, window.objects, wcs=window.wcs, field=name, group=group, cell=int(cell)
         )
@@ -188,7 +185,7 @@ class Making:
         self.outside = outside
         self.writer.add_provenance(
             inputs=self.sources, masked_windows=self.masked, outside=outside,
-            cell_nside=CELL_NSIDE, failures={name: text for name, text, _ in self.failures},
+            cell_nside=NSIDE, failures={name: text for name, text, _ in self.failures},
         )  # fmt: skip
         split(self.writer)
         if not (Archive(self.path, need_targets=False).table["role"] == "target").any():

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from astro_objdet.catalogs.footprint import area_deg2, footprint_moc
-from astro_objdet.errors import InputError, check_positive
+from astro_objdet.errors import InputError, check_count
 from astro_objdet.files import atomic_path
 from astro_objdet.images.stretch import LuptonStretch, stretch_from_dict
 from astro_objdet.skies.archive import Archive
@@ -94,14 +94,8 @@ def _masked(archive):
 
 def _sky_area(archive):
     """Square degrees of sky in any image."""
-    ny, nx = archive.shape
-    x, y = np.array([0, nx, nx, 0]) - 0.5, np.array([0, 0, ny, ny]) - 0.5
-    corners = []
-    for number in range(archive.n_images):
-        wcs = archive.wcs(number)
-        if wcs is not None:
-            sky = wcs.pixel_to_world(x, y).icrs
-            corners.append(np.stack([sky.ra.deg, sky.dec.deg], axis=1))
+    found = (archive.corners(number) for number in range(archive.n_images))
+    corners = [np.stack([c.ra.deg, c.dec.deg], axis=1) for c in found if c is not None]
     return round(float(area_deg2(footprint_moc(corners)).value), 4) if corners else None
 
 
@@ -137,7 +131,8 @@ def preview(path, output, *, images=16, side=320, stretch=None, split=None, over
     OutputExistsError
         The PNG exists and ``overwrite`` is False.
     """
-    check_positive("images", images)
+    check_count("images", images)
+    check_count("side", side)
     archive = Archive(path, need_targets=False)
     rows = archive.rows(split)
     if not len(rows):

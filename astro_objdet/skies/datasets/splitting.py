@@ -3,10 +3,12 @@
 import warnings
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from astro_objdet.errors import InputError, check_choice
 from astro_objdet.skies.archive import Archive, ArchiveWriter
-from astro_objdet.skies.splits import split_cells, split_kfold, split_paper
+from astro_objdet.skies.splits import NSIDE, split_cells, split_kfold, split_paper
 
 __all__ = ["SCHEMES", "split", "split_or_train"]
 
@@ -17,7 +19,7 @@ SCHEMES = {
     "kfold": (split_kfold, {"folds", "test_fold", "strata", "together"}),
 }
 # Cells of 3.7 to 0.5 degrees.
-_NSIDES = (16, 32, 64, 128)
+_NSIDES = (NSIDE, 2 * NSIDE, 4 * NSIDE, 8 * NSIDE)
 
 
 def split(path, *, scheme="cells", seed=0, **options):
@@ -103,10 +105,19 @@ def _splits_of(archive, scheme, seed, options):
         raise InputError("cannot be split: it has no images, or some without WCS", archive.path)
     if scheme == "kfold":
         options |= _properties(archive)
-    side = max(archive.shape) * archive.pixel_scale
     # images without a group are each on their own
     groups = [name or f"image {k}" for k, name in enumerate(images["group"])]
-    return function(ra, dec, size=side, groups=groups, seed=seed, **options)
+    return function(ra, dec, size=_extents(archive, ra, dec), groups=groups, seed=seed, **options)
+
+
+def _extents(archive, ra, dec):
+    """Side in arcsec of the square with north up around each image, however that is turned."""
+    middle = SkyCoord(np.repeat(ra, 4), np.repeat(dec, 4), unit="deg")
+    found = [archive.corners(number) for number in range(archive.n_images)]
+    lon, lat = (np.concatenate([getattr(c, name).deg for c in found]) for name in ("ra", "dec"))
+    around = middle.spherical_offsets_to(SkyCoord(lon, lat, unit="deg"))
+    offsets = [abs(part.to_value(u.arcsec)) for part in around]
+    return 2 * np.max(offsets, axis=0).reshape(-1, 4).max(axis=1)
 
 
 def _properties(archive):

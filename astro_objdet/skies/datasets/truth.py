@@ -8,6 +8,7 @@ import numpy as np
 from astro_objdet.catalogs.columns import (
     guess_column,
     numeric_values,
+    position_names,
     redshift_values,
     sky_positions,
 )
@@ -68,6 +69,7 @@ def truth_of(
     label_column=None,
     target=None,
     ignore=None,
+    decoy=None,
     keep=(),
     columns=None,
     redshift=None,
@@ -88,14 +90,15 @@ def truth_of(
         Class of all objects; the first of ``labels`` by default.
     label_column : str, optional
         Column with each object's class.
-    target, ignore : dict, optional
+    target, ignore, decoy : dict, optional
         (low, high) by column, ends included; "redshift" and "richness" are found by meaning.
-        Objects inside all ranges of ``target`` (all objects without any) are targets; of the
-        others those inside all of ``ignore`` are ignored, and the rest confusion.
+        Objects inside all ranges of ``target`` are targets; those of the others inside all of
+        ``ignore`` are ignored, then those inside all of ``decoy`` decoys, and the rest is
+        confusion, or target where no ``target`` is given.
     keep : sequence of str
         Further columns of numbers for the archive.
     columns : pair of str, optional
-        Of right ascension and declination.
+        Of right ascension and declination; or one of `~astropy.coordinates.SkyCoord`.
     redshift, richness : str, optional
         Their columns.
     cosmology : optional
@@ -110,12 +113,14 @@ def truth_of(
     InputError
         For missing columns, labels that the recipe does not have, or no usable row.
     """
-    ra, dec = columns or (None, None)
+    ra, dec = position_names(columns or None, "columns")
     place = sky_positions(table, side=_SIDE, ra=ra, dec=dec)
     z = redshift_values(table, side=_SIDE, column=redshift)
     reason = np.array(place.reason, dtype=object)
-    sides = []
-    for size in box_size if isinstance(box_size, tuple | list) else (box_size, box_size):
+    sides, sizes = [], box_size if isinstance(box_size, tuple | list) else (box_size,) * 2
+    if len(sizes) != 2:
+        raise InputError(f"box_size must be one size, or width and height, got {box_size!r}")
+    for size in sizes:
         arcsec, why = _side_arcsec(size, table, z, cosmology)
         sides.append(arcsec)
         reason[reason == ""] = why[reason == ""]
@@ -130,7 +135,7 @@ def truth_of(
     values = _values(table, z, richness, keep)
     return Truth(
         *(array[good] for array in (place.ra, place.dec, *sides, names)),
-        role=_roles(table, values, target, ignore)[good],
+        role=_roles(table, values, target or {}, ignore or {}, decoy or {})[good],
         values={name: array[good] for name, array in values.items()},
         rows=len(table),
         set_aside=counts,
@@ -179,15 +184,15 @@ def _values(table, z, richness, keep):
     return values
 
 
-def _roles(table, values, target, ignore):
-    role = np.full(len(table), ROLES[0], dtype=f"U{max(map(len, ROLES))}")
-    if target:
-        inside = _inside(table, values, target)
-        role[~inside] = "confusion"
-        if ignore:
-            role[~inside & _inside(table, values, ignore)] = "ignored"
-    elif ignore:
-        role[_inside(table, values, ignore)] = "ignored"
+def _roles(table, values, target, ignore, decoy):
+    """Role of each row, from the ranges of each role."""
+    found = _inside(table, values, target) if target else np.zeros(len(table), bool)
+    role = np.full(len(table), "confusion" if target else ROLES[0], f"U{max(map(len, ROLES))}")
+    # the later one counts
+    for name, ranges in (("decoy", decoy), ("ignored", ignore)):
+        if ranges:
+            role[_inside(table, values, ranges)] = name
+    role[found] = ROLES[0]
     return role
 
 

@@ -14,8 +14,8 @@ from astro_objdet.images.tiles import Tile, TileGrid
 
 __all__ = ["FieldWindows", "Window", "cover", "window_wcs"]
 
-# A target with a larger share of bad pixels in its box is ignored: nobody could find it.
-_HIDDEN = 0.5
+# What is taught with a larger share of bad pixels in its box is ignored: nobody could find it.
+_HIDDEN, _TAUGHT = 0.5, ("target", "decoy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ class FieldWindows:
             edges = shown if self.recipe.clip_boxes else box
             item = dict(zip(("x1", "y1", "x2", "y2"), edges.tolist(), strict=True))
             hidden = self._share(bad, shown) > _HIDDEN
-            role = "ignored" if hidden and truth.role[k] == "target" else truth.role[k]
+            role = "ignored" if hidden and truth.role[k] in _TAUGHT else truth.role[k]
             item.update(label=str(truth.label[k]), role=str(role))
             item.update(ra=truth.ra[k], dec=truth.dec[k])
             item.update((name, values[k]) for name, values in truth.values.items())

@@ -5,8 +5,7 @@ import json
 import warnings
 from pathlib import Path
 
-from astropy.config import get_cache_dir_path
-
+from astro_objdet.catalogs.references.network import astropy_cache
 from astro_objdet.errors import InputError, OutputExistsError, ResourceError
 from astro_objdet.files import write_whole
 
@@ -27,7 +26,7 @@ class ReplyCache:
 
     def __init__(self, folder=None):
         if folder is None:
-            folder = _astropy_cache() / "astro_objdet" / "images"
+            folder = astropy_cache() / "astro_objdet" / "images"
         self.folder = Path(folder)
         self._warned = False
 
@@ -65,11 +64,3 @@ class ReplyCache:
 
     def _content(self, sha256):
         return self.folder / sha256[:2] / f"{sha256}.reply"
-
-
-def _astropy_cache():
-    try:
-        return get_cache_dir_path()
-    except OSError:
-        # It cannot be made; that nothing is kept is said when it comes to that.
-        return Path.home() / ".astropy" / "cache"

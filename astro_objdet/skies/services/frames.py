@@ -123,17 +123,16 @@ def _add(data, wcs, target, total, number):
     x, y = np.meshgrid(np.linspace(-0.5, nx - 0.5, 9), np.linspace(-0.5, ny - 0.5, 9))
     with quiet_astropy():
         there = target.world_to_pixel(wcs.pixel_to_world(x, y))
-        # The part of the target that the frame may reach.
-        box = [
-            slice(max(0, int(np.floor(v.min())) - 2), min(length, int(np.ceil(v.max())) + 3))
-            for v, length in zip(there[::-1], total.shape, strict=True)
-        ]
-        if any(part.stop <= part.start for part in box):
-            return
-        shape = tuple(part.stop - part.start for part in box)
-        values, _ = reproject_interp(
-            (data, wcs), target[tuple(box)], shape_out=shape, roundtrip_coords=False
-        )
+    # The part of the target that the frame may reach.
+    box = tuple(
+        slice(max(0, int(np.floor(v.min())) - 2), min(length, int(np.ceil(v.max())) + 3))
+        for v, length in zip(there[::-1], total.shape, strict=True)
+    )
+    if any(part.stop <= part.start for part in box):
+        return
+    shape = tuple(part.stop - part.start for part in box)
+    # Not among the quiet lines, which one thread at a time may run.
+    values, _ = reproject_interp((data, wcs), target[box], shape_out=shape, roundtrip_coords=False)
     good = np.isfinite(values)
-    total[tuple(box)][good] += values[good]
-    number[tuple(box)] += good
+    total[box][good] += values[good]
+    number[box] += good

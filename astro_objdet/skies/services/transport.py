@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from astro_objdet.errors import InputError, check_positive
+from astro_objdet.catalogs.references.network import innermost_reason, may_pass
+from astro_objdet.errors import check_count, check_positive
 from astro_objdet.skies.services.replies import ImageReplyError, said
 from astro_objdet.skies.stable import stable_uniform
 
@@ -24,7 +25,6 @@ _LARGEST = 2**30
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 # Longer than that no service is waited for.
 _LONGEST_WAIT = 300.0
-_REQUEST_TIMEOUT, _TOO_MANY = 408, 429
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Line:
 
     def __init__(self, timeout=60.0, retries=3, *, sleep=None):
         check_positive("timeout", timeout)
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise InputError(f"retries must be a whole number from 0 up, got {retries!r}")
+        check_count("retries", retries, 0)
         self._timeout, self._retries = timeout, retries
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
@@ -146,7 +145,7 @@ class Line:
             reason = f"no answer within {self._timeout:g} s"
             raise ImageReplyError(reason, again=True, url=prepared) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason = f"connection failed: {_innermost(error)}"
+            reason = f"connection failed: {innermost_reason(error)}"
             raise ImageReplyError(reason, again=True, url=prepared) from None
         if not response.ok:
             raise _refusal(response, content, prepared)
@@ -190,7 +189,7 @@ class Line:
 def _refusal(response, content, url):
     """The error for a reply with the status of one."""
     status = response.status_code
-    again = status >= 500 or status in (_REQUEST_TIMEOUT, _TOO_MANY)
+    again = may_pass(status)
     text = said(content)
     reason = f"HTTP {status} {response.reason}" + (f": {text}" if text else "")
     wait = _seconds(response.headers.get("Retry-After")) if again else None
@@ -211,12 +210,3 @@ def _seconds(text):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _innermost(error):
-    """The innermost reason of an error of the connection, without the pools around it."""
-    inner = error
-    while isinstance(inner, Exception):
-        error = inner
-        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-    return str(inner or type(error).__name__).rsplit(": ", 1)[-1][:160]
