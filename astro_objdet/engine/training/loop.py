@@ -257,7 +257,7 @@ class Training:
         self.step, self._before = facts["step"], facts["seconds"]
         self.stepper.piece = min(facts["piece"], self.batches.share)
         self.evaluation, self.best_score = facts["evaluation"], facts["best_score"]
-        self.meter.restore(facts["meter"], self.seconds)
+        self.meter.restore(facts["meter"])
         if facts["unreported"]:
             self._report(stop)
             self._save()

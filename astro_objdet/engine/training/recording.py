@@ -94,11 +94,11 @@ class Meter:
         """Fit for JSON."""
         values = torch.stack(list(self.sums.values())).tolist() if self.sums else []
         sums = dict(zip(self.sums, values, strict=True))
-        return {"steps": self.steps, "sums": sums, "rate": self.rate}
+        return {"steps": self.steps, "sums": sums, "rate": self.rate, "since": self.since}
 
-    def restore(self, state, seconds):
+    def restore(self, state):
         """Go on from `state`."""
-        self.rate, self.steps, self.since = state["rate"], state["steps"], seconds
+        self.rate, self.steps, self.since = state["rate"], state["steps"], state["since"]
         self.sums = {name: torch.tensor(value) for name, value in state["sums"].items()}
 
 
