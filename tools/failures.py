@@ -37,7 +37,7 @@ def cases(folder, columns):
     missed = missed[np.argsort(-missed["richness"])][:columns]
     rows = [[(r["field"], place(r), f"false, score {r['score']:.2f}") for r in false]]
     rows.append([(r["field"], place(r), f"missed, {words(r)}") for r in missed])
-    return report, truth, rows
+    return report, rows
 
 
 def place(row):
@@ -48,7 +48,7 @@ def words(row):
     return f"z {row['redshift']:.2f}, richness {row['richness']:.0f}"
 
 
-def draw(ax, field, position, title, truth):
+def draw(ax, field, position, title):
     """A picture around a position, with the haloes that were rendered there."""
     x, y = (round(float(v)) for v in field.wcs.world_to_pixel(position))
     half = SIDE // 2
@@ -62,7 +62,7 @@ def draw(ax, field, position, title, truth):
     )
     ax.imshow(display_rgb(stack.select(("i", "r", "g"))), origin="lower")
     ax.plot(x - x0, y - y0, "s", mfc="none", mec="white", ms=24)
-    for row in truth:
+    for row in field.truth:
         a, b = (float(v) for v in field.wcs.world_to_pixel(place(row)))
         if 0 <= a - x0 < SIDE and 0 <= b - y0 < SIDE:
             radius = 100 / kpc_per_arcsec(row["redshift"]) / field.survey.pixel_scale
@@ -79,7 +79,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--columns", type=int, default=4)
     args = parser.parse_args()
-    report, truth, rows = cases(args.scores, args.columns)
+    report, rows = cases(args.scores, args.columns)
     plan, _ = blind_sky(report["area_deg2"], report["seed"], report["part"], report["rich"])
     places, _ = plan.places(report["fields"])
     figure = Figure(figsize=(2.6 * args.columns, 5.7), layout="constrained")
@@ -89,7 +89,7 @@ def main():
             ax.set_axis_off()
         for ax, (number, position, title) in zip(line, some, strict=False):
             field = plan.render(number, places[number])
-            draw(ax, field, position, title, truth[truth["field"] == number])
+            draw(ax, field, position, title)
     figure.savefig(args.out, dpi=110)
 
 

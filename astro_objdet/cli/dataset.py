@@ -4,7 +4,9 @@ import json
 
 import click
 
-from astro_objdet.cli.datasetmaking import build, fetch, seed_option
+from astro_objdet.cli.datasetbuild import build
+from astro_objdet.cli.datasetfetch import fetch
+from astro_objdet.cli.datasetoptions import seed_option
 from astro_objdet.cli.messages import spoken_warnings, table_lines
 from astro_objdet.cli.options import json_option, overwrite_option, quiet_option
 from astro_objdet.cli.simulate import simulate_archive

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from astropy import units as u
-from astropy_healpix import HEALPix
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from astro_objdet.catalogs.sphere import ra_dec
 from astro_objdet.errors import (
     InputError,
     check_choice,
@@ -22,15 +20,21 @@ from astro_objdet.errors import (
     check_fraction,
     check_positive,
 )
+from astro_objdet.skies.cells import (
+    cell_grid,
+    cell_splits,
+    guarded,
+    keep_groups_whole,
+    move_units,
+)
 from astro_objdet.skies.leaks import (
     Leaks,
     LeakWarning,
-    footprint_points,
     image_sizes,
     leaks,
     overlapping,
 )
-from astro_objdet.skies.stable import position_key, stable_number, stable_uniform
+from astro_objdet.skies.stable import position_key, stable_uniform
 
 __all__ = ["FRACTIONS", "NSIDE", "PAPER_TEST", "Split", "split_cells", "split_kfold", "split_paper"]
 
@@ -40,8 +44,6 @@ PAPER_TEST = 204
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 #: Cells of sky that belong to one split, where none are given: 3.7 degrees wide.
 NSIDE = 16
-# As many cells meet at a corner. Overlapping images that reach through more are a survey's tiles.
-_CORNER = 4
 
 
 @dataclass(frozen=True)
@@ -219,16 +221,16 @@ def split_cells(ra, dec, *, size, groups=None, nside=NSIDE, fractions=None, seed
     ra, dec, size = image_sizes(ra, dec, size)
     fractions = _checked_fractions(FRACTIONS if fractions is None else fractions)
     check_choice("border", border, {"move", "drop"})
-    grid = _grid(nside, size)
+    grid = cell_grid(nside, size)
     cell = np.asarray(grid.lonlat_to_healpix(ra * u.deg, dec * u.deg))
     cells, of_cell = np.unique(cell, return_inverse=True)
-    own = _cell_splits(cells, fractions, seed)[of_cell]
+    own = cell_splits(cells, fractions, seed)[of_cell]
     names, unsure = own.copy(), np.arange(len(ra))
     if border == "move":
         unit, keys = _units(ra, dec, size, groups, together=True)
-        unsure = _move_units(names, own, unit, len(keys), of_cell, cells, seed)
-    names = _guarded(names, unsure, ra, dec, size, grid, fractions, seed)
-    _keep_groups_whole(names, groups)
+        unsure = move_units(names, own, unit, len(keys), of_cell, cells, seed)
+    names = guarded(names, unsure, ra, dec, size, grid, fractions, seed)
+    keep_groups_whole(names, groups)
     told = {"nside": int(nside), "fractions": fractions, "seed": seed, "border": border}
     result = _finished(names, "cells", told, ra, dec, size, groups)
     empty = [name for name in fractions if name not in result.counts]
@@ -301,69 +303,6 @@ def _quantile_parts(values, within, parts):
         edges = np.quantile(values[rows], np.arange(1, parts) / parts) if len(rows) else []
         result[rows] = 1 + np.searchsorted(edges, values[rows], side="right")
     return result
-
-
-def _grid(nside, size):
-    if nside not in [2**order for order in range(14)]:
-        raise InputError(f"nside must be a power of 2 from 1 to 8192, got {nside!r}")
-    grid = HEALPix(nside=int(nside), order="nested")
-    width = grid.pixel_resolution.to_value(u.arcsec)
-    if size.max(initial=0) > width:
-        raise InputError(
-            f"nside={nside} has cells of {width:.0f} arcsec, smaller than images of "
-            f"{size.max():.0f}; use a lower one"
-        )
-    return grid
-
-
-def _cell_splits(cells, fractions, seed):
-    """The split of each cell, from its number and the seed alone."""
-    edges = np.cumsum(list(fractions.values()))[:-1]
-    drawn = stable_uniform(seed, [f"cell {cell}" for cell in cells])
-    return np.array(list(fractions))[np.searchsorted(edges, drawn, side="right")]
-
-
-def _move_units(names, own, unit, n_units, of_cell, cells, seed):
-    """Give each unit one split, in place; returns the images of units that reach too far."""
-    order = np.argsort(unit, kind="stable")
-    scattered = []
-    for rows in np.split(order, np.searchsorted(unit[order], np.arange(1, n_units))):
-        if len(rows) < 2 or (own[rows] == own[rows[0]]).all():
-            continue
-        inside, counts = np.unique(of_cell[rows], return_counts=True)
-        if len(inside) > _CORNER:
-            scattered.append(rows)
-            continue
-        ties = cells[inside[counts == counts.max()]]
-        home = min(ties.tolist(), key=lambda cell: stable_number(seed, "home", cell))
-        names[rows] = own[rows][cells[of_cell[rows]] == home][0]
-    return np.concatenate(scattered) if scattered else np.empty(0, int)
-
-
-def _guarded(names, rows, ra, dec, size, grid, fractions, seed):
-    """Leave out those of ``rows`` that touch cells of another split than their own."""
-    names = names.copy()
-    for start in range(0, len(rows), 10_000):
-        some = rows[start : start + 10_000]
-        lon, lat = ra_dec(footprint_points(ra[some], dec[some], size[some]).reshape(-1, 3))
-        cell = np.asarray(grid.lonlat_to_healpix(lon * u.deg, lat * u.deg))
-        cells, of_cell = np.unique(cell, return_inverse=True)
-        touched = _cell_splits(cells, fractions, seed)[of_cell].reshape(len(some), -1)
-        names[some[(touched != names[some, None]).any(axis=1)]] = ""
-    return names
-
-
-def _keep_groups_whole(names, groups):
-    """Leave out, in place, the images of a group that are not where most of it is."""
-    if groups is None:
-        return
-    groups = np.asarray(groups).astype(str)
-    order = np.argsort(groups, kind="stable")
-    starts = np.unique(groups[order], return_index=True)[1][1:]
-    for rows in np.split(order, starts):
-        inside, counts = np.unique(names[rows][names[rows] != ""], return_counts=True)
-        if len(inside) > 1:
-            names[rows[names[rows] != inside[np.argmax(counts)]]] = ""
 
 
 def _checked_fractions(fractions):
