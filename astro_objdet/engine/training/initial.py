@@ -21,6 +21,9 @@ _HUB = ("hf-hub:", "hf_hub:", "hf://")
 _LITE0 = "tf_efficientnet_lite0"
 # Layers that depend on the classes: new ones for a model with others.
 _CLASSES = "roi_heads.box_predictor."
+# What of a recipe decides which layers there are, and of what shape.
+_LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
+_LAYERS += ("roi_size", "head_width")
 
 
 def start_model(recipe, init="imagenet", *, seed=0):
@@ -121,8 +124,21 @@ def _load_ours(model, path, recipe):
     if classes != (*recipe.labels, *recipe.decoys):
         state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
         origin["begun_anew"] = _CLASSES.rstrip(".")
-    fit_state(model, state, path)
+    try:
+        fit_state(model, state, path)
+    except ModelError as error:
+        said = _unlike(recipe, card["recipe"]) or str(error)
+        raise ModelError(
+            f"{path}: its layers are not those of the recipe {recipe.name}: {said}"
+        ) from None
     return origin
+
+
+def _unlike(recipe, theirs):
+    """In words, what makes the layers of two recipes differ."""
+    own = json.loads(json.dumps(recipe.to_dict()))  # tuples are lists in a card
+    names = [name for name in _LAYERS if own[name] != theirs.get(name, own[name])]
+    return "; ".join(f"{name} is {own[name]}, of the weights {theirs[name]}" for name in names)
 
 
 def _load_encoder(backbone, name, path):
