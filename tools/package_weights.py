@@ -4,7 +4,7 @@
 
 Tensors are stored in half precision. Recipe and training come from the run's own card;
 CARD.json adds what a person says: title, labels, licence, known failures. --scores
-takes what ``tools/score_deepcee.py`` wrote.
+and --rich take what ``tools/score_deepcee.py`` wrote.
 """
 
 import argparse
@@ -20,12 +20,18 @@ def main():
     parser.add_argument("card")
     parser.add_argument("out")
     parser.add_argument("--scores")
+    parser.add_argument("--rich", help="scores.json of a sky with --rich")
+    parser.add_argument("--threshold", type=float, help="score threshold of the recipe")
     args = parser.parse_args()
     state, own, _ = load_state(args.run)
     said = json.loads(Path(args.card).read_text())
     card = {**own, **said, "training": {**own["training"], **said.get("training", {})}}
     if args.scores:
         card["scores"] = json.loads(Path(args.scores).read_text())
+    if args.rich:
+        card["scores_by_bin"] = json.loads(Path(args.rich).read_text())
+    if args.threshold is not None:
+        card["recipe"]["score_threshold"] = args.threshold
     half = {name: tensor.half() for name, tensor in state.items()}
     print(save_weights(half, args.out, card, overwrite=True))
 
