@@ -125,6 +125,9 @@ class Recipe:
         overlap, and proposals kept.
     roi_size, head_width : int
         Side of the pooled features and width of the two hidden layers.
+    roi_context : float or None
+        How many times as wide as a box its surroundings are, whose features the detection
+        network sees as well; None for the box alone.
     roi_samples, roi_positive_fraction, roi_foreground_iou
         Proposals sampled per image for the detection network.
     box_nms, detections : float, int
@@ -162,6 +165,7 @@ class Recipe:
     rpn_nms: float = 0.7
     proposals: int = 300
     roi_size: int = 7
+    roi_context: float | None = None
     head_width: int = 1024
     roi_samples: int = 64
     roi_positive_fraction: float = 0.25
@@ -178,6 +182,8 @@ class Recipe:
             check_positive(f"{self.name}.{name}", getattr(self, name))
         for name in ("box_nms", "rpn_nms", "minimum_score", "score_threshold"):
             check_fraction(f"{self.name}.{name}", getattr(self, name))
+        if self.roi_context is not None and not self.roi_context > 1:
+            raise InputError(f"{self.name}.roi_context must be above 1, got {self.roi_context}")
         if len(self.bands) != 3:
             raise InputError(
                 f"{self.name}.bands must name three bands (red, green, blue), got {self.bands}"

@@ -7,6 +7,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.engine.backbones import make_backbone
+from astro_objdet.engine.context import ContextRoIAlign
 
 __all__ = ["build_model", "initialise_as_paper"]
 
@@ -34,10 +35,12 @@ def build_model(recipe, pretrained_backbone=False):
     )
     n_maps, n_labels = len(recipe.strides), len(recipe.labels)
     anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
-    pool = MultiScaleRoIAlign(
-        [str(k) for k in range(n_maps)], output_size=recipe.roi_size, sampling_ratio=2
-    )
-    flat = backbone.out_channels * recipe.roi_size**2
+    maps = [str(k) for k in range(n_maps)]
+    if recipe.roi_context:
+        pool = ContextRoIAlign(maps, recipe.roi_size, 2, context=recipe.roi_context)
+    else:
+        pool = MultiScaleRoIAlign(maps, recipe.roi_size, 2)
+    flat = backbone.out_channels * recipe.roi_size**2 * (2 if recipe.roi_context else 1)
     model = FasterRCNN(
         backbone,
         image_mean=recipe.image_mean,

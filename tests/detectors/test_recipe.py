@@ -72,6 +72,7 @@ def test_recipes_are_frozen(paper):
     [
         ({"pixel_scale": -1}, "deepcee-paper.pixel_scale must be a finite number above 0, got -1"),
         ({"box_nms": 1.5}, "deepcee-paper.box_nms must be a number from 0 to 1, got 1.5"),
+        ({"roi_context": 0.5}, "deepcee-paper.roi_context must be above 1, got 0.5"),
         ({"bands": ("r",)}, "bands must name three bands"),
         ({"strides": (16, 32)}, r"one tuple per feature map \(2\), got 1"),
         ({"overlap": 1000}, "overlap must be at least 0 and below the tile of 1000"),

@@ -104,6 +104,18 @@ def test_other_classes_begin_anew(tmp_path):
     assert torch.equal(model.roi_heads.box_head.fc6.weight, first.roi_heads.box_head.fc6.weight)
 
 
+def test_surroundings_come_in_without_a_change(tmp_path):
+    first, _ = start_model(TINY.replace(roi_context=None), "none", seed=1)
+    card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}
+    card["recipe"].pop("roi_context")  # as in cards from before there was such an entry
+    path = tmp_path / "one.safetensors"
+    save_weights(first.state_dict(), path, card)
+    wider, _ = start_model(TINY.replace(roi_context=3.0), path, seed=2)
+    pooled = torch.rand(5, 2 * first.backbone.out_channels, TINY.roi_size, TINY.roi_size)
+    expected = first.roi_heads.box_head(pooled[:, : first.backbone.out_channels])
+    assert torch.allclose(wider.roi_heads.box_head(pooled), expected)
+
+
 def test_weights_that_do_not_fit_or_are_none(tmp_path):
     first, _ = start_model(TINY, "none")
     card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.detectors import get_recipe
 from astro_objdet.engine.backbones import load_lite0, make_backbone
+from astro_objdet.engine.context import ContextRoIAlign
 from astro_objdet.engine.devices import describe_device, resolve_device
 from astro_objdet.engine.fasterrcnn import build_model, initialise_as_paper
 from astro_objdet.errors import InputError, ModelError
@@ -44,6 +46,18 @@ def test_the_paper_recipe_has_one_map_and_twelve_anchors(paper):
     np.testing.assert_allclose(sides, 3 * [64, 128, 256, 512], rtol=0.01)
     assert paper.backbone.neck is None
     assert paper.roi_heads.box_predictor.cls_score.out_features == 2
+
+
+def test_a_box_is_seen_with_its_surroundings():
+    pool = ContextRoIAlign(["0"], 5, 2, context=3.0)
+    plain = MultiScaleRoIAlign(["0"], 5, 2)
+    maps, shapes = {"0": torch.rand(1, 4, 16, 16)}, [(256, 256)]
+    boxes = [torch.tensor([[100.0, 110.0, 140.0, 130.0], [0.0, 0.0, 30.0, 30.0]])]
+    wide = [torch.tensor([[60.0, 90.0, 180.0, 150.0], [-30.0, -30.0, 60.0, 60.0]])]
+    pooled = pool(maps, boxes, shapes)
+    assert pooled.shape == (2, 8, 5, 5)
+    torch.testing.assert_close(pooled[:, :4], plain(maps, boxes, shapes))
+    torch.testing.assert_close(pooled[:, 4:], plain(maps, wide, shapes))
 
 
 def test_decoys_are_a_class_that_is_never_found():

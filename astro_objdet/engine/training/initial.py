@@ -23,7 +23,9 @@ _LITE0 = "tf_efficientnet_lite0"
 _CLASSES = "roi_heads.box_predictor."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_LAYERS += ("roi_size", "head_width")
+_LAYERS += ("roi_size", "roi_context", "head_width")
+# What sees the pooled features, and with roi_context those of the surroundings besides.
+_POOLED = "roi_heads.box_head.fc6.weight"
 
 
 def start_model(recipe, init="imagenet", *, seed=0):
@@ -39,7 +41,8 @@ def start_model(recipe, init="imagenet", *, seed=0):
         - a backbone by itself as timm names its layers, such as a Zoobot encoder: the path of
           a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
-          the folder of a run. Where the classes differ, their layers begin anew;
+          the folder of a run. Where the classes differ, their layers begin anew; where
+          only the recipe has a ``roi_context``, the surroundings begin with weights of zero;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -124,6 +127,9 @@ def _load_ours(model, path, recipe):
     if classes != (*recipe.labels, *recipe.decoys):
         state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
         origin["begun_anew"] = _CLASSES.rstrip(".")
+    if recipe.roi_context and not card["recipe"].get("roi_context"):
+        # the surroundings come in with weights of zero, and are learnt
+        state[_POOLED] = torch.cat([state[_POOLED], torch.zeros_like(state[_POOLED])], dim=1)
     try:
         fit_state(model, state, path)
     except ModelError as error:
