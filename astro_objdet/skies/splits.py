@@ -20,7 +20,7 @@ from astro_objdet.errors import (
     check_fraction,
     check_positive,
 )
-from astro_objdet.skies.cells import (
+from astro_objdet.skies.datasets.cells import (
     cell_grid,
     cell_splits,
     guarded,
