@@ -63,8 +63,8 @@ class _OverArchive(Dataset):
         return image, [np.concatenate(taught), parts["ignored"]]
 
     def _stretched(self, image):
-        """The recipe's view of an image, masked pixels as empty sky."""
-        image = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
+        """The recipe's view of an image; what is masked in any band is empty sky."""
+        image = _unmasked(image)
         return self._stretch(image) if self.archive.kind == "raw" else image
 
 
@@ -115,7 +115,7 @@ class ArchiveViews(_OverArchive):
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)
             if rng.random() < PICTURES:
-                return _item(picture(np.nan_to_num(image), rng), *boxes)
+                return _item(picture(_unmasked(image), rng), *boxes)
         return _item(self._stretched(image), *boxes)
 
 
@@ -148,6 +148,10 @@ class ArchiveImages(_OverArchive):
             image = image + grain * noise[:, None, None]
         image, target = _item(self._stretched(image), *boxes)
         return image, target | {"scored": target["labels"] <= len(self.archive.labels)}
+
+
+def _unmasked(image):
+    return np.where(np.isfinite(image).all(axis=0), image, np.float32(0))
 
 
 def _item(image, boxes, ignored):

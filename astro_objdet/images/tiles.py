@@ -257,12 +257,14 @@ class TileGrid:
         Returns
         -------
         ndarray of float32, shape (band, height, width)
-            0-1. Masked pixels and padding have the value of zero flux, in a picture
-            its median.
+            0-1. Pixels that are masked in any band, and padding, have the value of zero flux,
+            in a picture its median.
         """
         ny, nx = self.shape
         y1, x1 = min(tile.y1, ny), min(tile.x1, nx)
         data, mask = self._resampled(tile.y0, y1, tile.x0, x1)
+        # what one band lacks would be coloured by the others: red stars look like galaxies
+        mask = np.broadcast_to(mask.any(axis=0), data.shape)
         if self._offset.any():
             data -= self._offset[:, None, None]
         if np.any(self._gain != 1):

@@ -129,6 +129,22 @@ def test_masked_pixels_and_padding_have_the_value_of_zero_flux(field_array, tan_
     assert (padded[:, :, 100:] == zero).all()
 
 
+def test_what_one_band_lacks_is_masked_in_all(field_array, tan_wcs):
+    bands = field_array.copy()
+    bands[2, :, :40] = np.nan
+    grid = TileGrid(
+        read_bands((bands, tan_wcs), bands="irg", unit="nmgy"),
+        None,
+        256,
+        0,
+        SqrtFluxStretch(-1, 10),
+    )
+    out = grid.read(grid.tiles[0])
+    zero = SqrtFluxStretch(-1, 10)(np.zeros((3, 1, 1)))[0, 0, 0]
+    assert (out[:, :, :40] == zero).all()
+    assert (out[:, :, 40:100] != zero).any()
+
+
 def test_uncalibrated_noise_is_matched(tan_wcs):
     rng = np.random.default_rng(1)
     counts = 1000 + rng.normal(0, [[[5]], [[50]]], (2, 96, 128))
