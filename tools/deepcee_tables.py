@@ -1,8 +1,6 @@
-"""Rows of the tables in docs/deepcee.rst, from the card of weights.
+"""Completeness, purity and false detections as rows of tables, from the card of weights.
 
-    python tools/deepcee_tables.py deepcee
-
-tests/detectors/test_deepcee_page.py holds the page to what this prints.
+python tools/deepcee_tables.py WEIGHTS
 """
 
 import argparse

@@ -3,10 +3,14 @@
 import click
 
 from astro_objdet.cli.datasetoptions import (
+    columns_option,
     output_option,
     recipe_option,
+    redshift_option,
     resume_option,
+    richness_option,
     seed_option,
+    split_option,
     tell,
 )
 from astro_objdet.cli.messages import progress_bar, spoken_warnings
@@ -90,9 +94,9 @@ __all__ = ["build"]
     "may be repeated.",
 )
 @click.option("--keep", type=NAMES, metavar="LIST", help="Columns of numbers to take along.")
-@click.option("--columns", type=NAMES, metavar="RA,DEC", help="Position columns of the table.")
-@click.option("--redshift", metavar="COLUMN", help="Redshifts.  [default: found by its name]")
-@click.option("--richness", metavar="COLUMN", help="Richness.  [default: found by its name]")
+@columns_option
+@redshift_option
+@richness_option
 @click.option(
     "--cosmology", metavar="NAME", help="Planck18, or H0=70,Om0=0.3.  [default: H0=71,Om0=0.27]"
 )
@@ -121,12 +125,7 @@ __all__ = ["build"]
     metavar="SHARE",
     help="Leave windows out that have more bad pixels.",
 )
-@click.option(
-    "--split",
-    "scheme",
-    type=click.Choice(["cells", "paper", "kfold", "none"]),
-    help="How to part training and test.  [default: cells, if the sky is large enough]",
-)
+@split_option
 @seed_option
 @click.option("--bands", type=BANDS, metavar="LIST", help="Bands, or those of a cube's planes.")
 @click.option("--hdu", type=HDU, metavar="HDU", help="HDU to read, by number or name.")

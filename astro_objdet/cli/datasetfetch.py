@@ -3,16 +3,19 @@
 import click
 
 from astro_objdet.cli.datasetoptions import (
+    columns_option,
     output_option,
     recipe_option,
+    redshift_option,
     resume_option,
+    richness_option,
     seed_option,
+    split_option,
     tell,
 )
 from astro_objdet.cli.messages import progress_bar, spoken_warnings
 from astro_objdet.cli.options import (
     LIMITS,
-    NAMES,
     json_option,
     overwrite_option,
     quiet_option,
@@ -52,9 +55,9 @@ __all__ = ["fetch"]
     metavar="LOW:HIGH",
     help="Declinations of the clusters, degrees.",
 )
-@click.option("--columns", type=NAMES, metavar="RA,DEC", help="Position columns of the table.")
-@click.option("--redshift", metavar="COLUMN", help="Redshifts.  [default: found by its name]")
-@click.option("--richness", metavar="COLUMN", help="Richness.  [default: found by its name]")
+@columns_option
+@redshift_option
+@richness_option
 @click.option(
     "--offsets",
     type=click.IntRange(min=1),
@@ -95,12 +98,7 @@ __all__ = ["fetch"]
     help="Side of the square boxes, as for `dataset build`.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take N clusters only.")
-@click.option(
-    "--split",
-    "scheme",
-    type=click.Choice(["cells", "paper", "kfold", "none"]),
-    help="How to part training and test.  [default: cells, if the sky is large enough]",
-)
+@split_option
 @seed_option
 @click.option(
     "--connections",

@@ -5,8 +5,19 @@ import json
 import click
 
 from astro_objdet.cli.messages import complain
+from astro_objdet.cli.options import NAMES
 
-__all__ = ["output_option", "recipe_option", "resume_option", "seed_option", "tell"]
+__all__ = [
+    "columns_option",
+    "output_option",
+    "recipe_option",
+    "redshift_option",
+    "resume_option",
+    "richness_option",
+    "seed_option",
+    "split_option",
+    "tell",
+]
 
 
 def output_option(what):
@@ -27,6 +38,21 @@ seed_option = click.option(
 )
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with an archive that was interrupted."
+)
+columns_option = click.option(
+    "--columns", type=NAMES, metavar="RA,DEC", help="Position columns of the table."
+)
+redshift_option = click.option(
+    "--redshift", metavar="COLUMN", help="Redshifts.  [default: found by its name]"
+)
+richness_option = click.option(
+    "--richness", metavar="COLUMN", help="Richness.  [default: found by its name]"
+)
+split_option = click.option(
+    "--split",
+    "scheme",
+    type=click.Choice(["cells", "paper", "kfold", "none"]),
+    help="How to part training and test.  [default: cells, if the sky is large enough]",
 )
 
 

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from astro_objdet.cli.datasetoptions import recipe_option
 from astro_objdet.cli.messages import progress_bar, spoken_warnings
 from astro_objdet.cli.options import (
     LIMITS,
@@ -147,13 +148,7 @@ def simulate(output, as_json, quiet, **options):
     metavar="FILE",
     help="The archive to write.",
 )
-@click.option(
-    "--recipe",
-    default="deepcee-lite0",
-    show_default=True,
-    metavar="NAME",
-    help="Recipe that the images are for: its bands, pixel scale and classes.",
-)
+@recipe_option
 @click.option(
     "--size",
     type=click.IntRange(min=32),
