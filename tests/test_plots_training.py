@@ -44,6 +44,14 @@ def test_losses_of_train_and_test(tmp_path):
         loss_curves(read(LOG), tmp_path / "losses.png")
 
 
+def test_losses_of_estimates_where_there_are_any():
+    log = read(LOG)
+    log["train_dn_estimates"] = [0.9, 0.3]
+    assert [ax.get_ylabel() for ax in loss_curves(log).axes][5:] == ["DN estimates"]
+    log["train_dn_estimates"] = [np.nan, np.nan]
+    assert len(loss_curves(log).axes) == 5
+
+
 def test_losses_without_test_images():
     log = read(LOG)[:1]
     figure = loss_curves(log)

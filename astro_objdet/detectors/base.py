@@ -4,6 +4,7 @@ import numbers
 from functools import cache
 from importlib.metadata import entry_points, version
 
+import numpy as np
 from astropy.table import Column
 
 from astro_objdet.catalogs import Detections
@@ -215,7 +216,8 @@ class Detector:
         Returns
         -------
         `~astro_objdet.catalogs.Detections`
-            Best score first, one row per object; ``meta`` holds the provenance. Where
+            Best score first, one row per object; ``meta`` holds the provenance. What the
+            detector estimates has columns such as ``redshift_est`` and ``richness_est``. Where
             the weights are calibrated, the last column is ``probability``, that of
             being true; ``meta["calibration"]`` says on what sky that holds, and under
             ``departures`` in what this image or its treatment differs.
@@ -249,7 +251,7 @@ class Detector:
         )
         stack = stack.select(choose_channels(stack, self.recipe.bands))
         grid = self._grid(stack, stretch)
-        boxes, scores, labels = predict_tiles(
+        boxes, scores, labels, estimates = predict_tiles(
             self.model,
             grid,
             threshold=threshold,
@@ -266,6 +268,7 @@ class Detector:
             wcs=stack.wcs,
             meta=origin,
         )
+        self._add_estimates(found, estimates)
         found = self.refine(found, stack)
         if self.calibration is not None:
             self._add_probability(found, origin, stack)
@@ -302,6 +305,13 @@ class Detector:
             stretch_from_dict(chosen),
             reference_noise=noise,
         )
+
+    def _add_estimates(self, found, estimates):
+        """Add a column for each property that the detector estimates."""
+        values = np.exp(np.reshape(estimates, (len(found), len(self.recipe.estimates))))
+        for name, column in zip(self.recipe.estimates, values.T, strict=True):
+            said = f"{name}, as estimated by the detector"
+            found[f"{name}_est"] = Column(column, description=said)
 
     def _add_probability(self, found, origin, stack):
         """Add the column ``probability``, and to ``meta`` what it rests on."""

@@ -72,6 +72,8 @@ BUNDLED = PAPER.replace(
     head_width=256,
     proposals=100,
     roi_context=2.5,
+    roi_samples=128,
+    estimates=("richness", "redshift"),
     box_nms=0.3,
     minimum_score=0.05,
     score_threshold=0.5,
@@ -86,7 +88,7 @@ BUNDLED = PAPER.replace(
         steps=5500,
         freeze_stages=2,
         ema=0.999,
-        view=640,
+        view=1024,
         augmentation="survey",
     ),
 )

@@ -128,6 +128,9 @@ class Recipe:
     roi_context : float or None
         How many times as wide as a box its surroundings are, whose features the detection
         network sees as well; None for the box alone.
+    estimates : tuple of str
+        Columns of the archive, such as ``"richness"``, that the detection network learns to
+        estimate for each object.
     roi_samples, roi_positive_fraction, roi_foreground_iou
         Proposals sampled per image for the detection network.
     box_nms, detections : float, int
@@ -166,6 +169,7 @@ class Recipe:
     proposals: int = 300
     roi_size: int = 7
     roi_context: float | None = None
+    estimates: tuple = ()
     head_width: int = 1024
     roi_samples: int = 64
     roi_positive_fraction: float = 0.25

@@ -54,7 +54,7 @@ def turn(image, boxes, rng, *, quarter=True):
     return image, boxes
 
 
-def window(image, taught, ignored, rng, size):
+def window(image, boxes, rng, size):
     """A cutout that now and then reaches beyond the image, where it is NaN.
 
     Objects whose centre is outside of it, or closer than 6 pixels to its border, are not
@@ -64,8 +64,9 @@ def window(image, taught, ignored, rng, size):
     Parameters
     ----------
     image : `numpy.ndarray` (band, ny, nx)
-    taught, ignored : `numpy.ndarray` (n, 4 or more)
-        Boxes.
+    boxes : sequence of `numpy.ndarray` (n, 4 or more)
+        Those taught, those ignored, and any others, of which those are kept whose centre is
+        well inside.
     rng : `numpy.random.Generator`
     size : int
         Side of the cutout in pixels; 0 takes the whole image.
@@ -73,10 +74,10 @@ def window(image, taught, ignored, rng, size):
     Returns
     -------
     image : `numpy.ndarray` (band, size, size)
-    taught, ignored : `numpy.ndarray`
+    boxes : list of `numpy.ndarray`
     """
     if not size:
-        return image, taught, ignored
+        return image, list(boxes)
     reach = min(160, size // 3) if rng.random() < 0.25 else 0
     ny, nx = image.shape[1:]
     x0 = int(rng.integers(min(-reach, nx - size), max(nx - size, 0) + reach + 1))
@@ -84,12 +85,17 @@ def window(image, taught, ignored, rng, size):
     view = np.full((len(image), size, size), np.nan, dtype=np.float32)
     xs, xe, ys, ye = max(0, x0), min(nx, x0 + size), max(0, y0), min(ny, y0 + size)
     view[:, ys - y0 : ye - y0, xs - x0 : xe - x0] = image[:, ys:ye, xs:xe]
-    taught, ignored = (_moved(boxes, x0, y0) for boxes in (taught, ignored))
-    x, y = (taught[:, 0] + taught[:, 2]) / 2, (taught[:, 1] + taught[:, 3]) / 2
-    whole = (np.minimum(x, y) > _BORDER) & (np.maximum(x, y) < size - _BORDER)
+    taught, ignored, *others = (_moved(some, x0, y0) for some in boxes)
+    whole = _well_inside(taught, size)
     ignored = np.concatenate([ignored, taught[~whole]])
     seen = (ignored[:, :2] < size).all(axis=1) & (ignored[:, 2:4] > 0).all(axis=1)
-    return view, taught[whole], ignored[seen]
+    others = [some[_well_inside(some, size)] for some in others]
+    return view, [taught[whole], ignored[seen], *others]
+
+
+def _well_inside(boxes, size):
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    return (np.minimum(x, y) > _BORDER) & (np.maximum(x, y) < size - _BORDER)
 
 
 def _moved(boxes, x0, y0):
@@ -114,7 +120,7 @@ def observe(image, noise, rng, depth=None):
         exposure, and 1.3.
     """
     noise = np.asarray(noise, dtype=np.float32)
-    gain = (rng.lognormal(0, 0.12) * rng.lognormal(0, 0.04, len(image))).astype(np.float32)
+    gain = (rng.lognormal(0, 0.12) * rng.lognormal(0, 0.025, len(image))).astype(np.float32)
     if depth is None:
         depth = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
     depth = np.float32(depth)

@@ -12,7 +12,7 @@ from astro_objdet.skies.archive import Archive
 __all__ = ["ArchiveImages", "ArchiveViews"]
 
 #: Share of views that look like a viewer's colour picture, where the sky varies.
-PICTURES = 0.35
+PICTURES = 0.25
 
 
 class _OverArchive(Dataset):
@@ -33,6 +33,14 @@ class _OverArchive(Dataset):
         self._bands = [self.archive.bands.index(band) for band in recipe.bands]
         self._stretch = stretch_from_dict(recipe.stretch)
 
+        missing = set(recipe.estimates) - set(self.archive.table.colnames)
+        if missing:
+            raise InputError(
+                f"has no column {', '.join(sorted(missing))}, which {recipe.name} learns",
+                self.archive.path,
+            )
+        # objects farther than any target are too faint to learn from
+        self._reach = _farthest_target(self.archive)
         self.noiseless = bool(self.archive.provenance.get("noiseless"))
         if recipe.training.augmentation == "survey" and self.archive.kind != "raw":
             raise InputError(
@@ -42,10 +50,11 @@ class _OverArchive(Dataset):
             )
 
     def _read(self, row):
-        """Channels (3, ny, nx) float32; boxes to be taught, and those of ignored objects.
+        """Channels (3, ny, nx) float32; boxes to be taught, ignored, and of what is known.
 
         Boxes are (n, 5), the last column the label: 0 is torchvision's background, the
-        recipe's labels follow, then its decoys. Targets come before decoys.
+        recipe's labels follow, then its decoys. Targets come before decoys. The last ones have
+        ln of the recipe's estimates behind them.
         """
         image = self.archive.image(row)[self._bands]
         scale = 255 if image.dtype == np.uint8 else 1
@@ -60,7 +69,15 @@ class _OverArchive(Dataset):
             parts["decoy"][:, 4], len(self.recipe.decoys)
         )
         taught = [parts["target"], parts["decoy"]] if self.recipe.decoys else [parts["target"]]
-        return image, [np.concatenate(taught), parts["ignored"]]
+        return image, [np.concatenate(taught), parts["ignored"], self._known(boxes, objects)]
+
+    def _known(self, boxes, objects):
+        """Boxes (n, 5 + k) with ln of the recipe's estimates, NaN where they are not known."""
+        values = np.array([objects[name] for name in self.recipe.estimates], dtype=np.float64)
+        values = values.reshape(len(self.recipe.estimates), len(boxes))
+        logs = np.log(values, out=np.full(values.shape, np.nan), where=values > 0)
+        here = np.isfinite(logs).any(axis=0) & ~(objects["redshift"] > self._reach)
+        return np.column_stack([boxes, logs.T])[here].astype(np.float32)
 
     def _stretched(self, image):
         """The recipe's view of an image; what is masked in any band is empty sky."""
@@ -110,7 +127,7 @@ class ArchiveViews(_OverArchive):
         if settings.augmentation != "none":
             quarter = settings.augmentation != "flip"
             image, boxes = turn(image, boxes, rng, quarter=quarter)
-        image, *boxes = window(image, *boxes, rng, settings.view)
+        image, boxes = window(image, boxes, rng, settings.view)
         if settings.augmentation == "survey":
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)
@@ -154,12 +171,21 @@ def _unmasked(image):
     return np.where(np.isfinite(image).all(axis=0), image, np.float32(0))
 
 
-def _item(image, boxes, ignored):
-    """What torchvision's detectors take: an image and its target."""
+def _farthest_target(archive):
+    objects = archive.table
+    redshifts = np.asarray(objects["redshift"])[np.asarray(objects["role"]) == "target"]
+    return np.nanmax(redshifts, initial=-np.inf) if np.isfinite(redshifts).any() else np.inf
+
+
+def _item(image, boxes, ignored, known):
+    """What torchvision's detectors take, an image and its target, and what ours take besides."""
     target = {
         "boxes": torch.from_numpy(np.ascontiguousarray(boxes[:, :4])),
         "labels": torch.from_numpy(boxes[:, 4].astype(np.int64)),
     }
     if len(ignored):
         target["ignored"] = torch.from_numpy(np.ascontiguousarray(ignored[:, :4]))
+    if len(known) and known.shape[1] > 5:
+        target["known"] = torch.from_numpy(np.ascontiguousarray(known[:, :4]))
+        target["properties"] = torch.from_numpy(np.ascontiguousarray(known[:, 5:]))
     return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), target

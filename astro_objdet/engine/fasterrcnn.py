@@ -8,6 +8,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.engine.backbones import make_backbone
 from astro_objdet.engine.context import ContextRoIAlign
+from astro_objdet.engine.estimates import EstimatingPredictor, estimate_properties
 
 __all__ = ["build_model", "initialise_as_paper"]
 
@@ -57,7 +58,7 @@ def build_model(recipe, pretrained_backbone=False):
         rpn_positive_fraction=recipe.rpn_positive_fraction,
         box_roi_pool=pool,
         box_head=TwoMLPHead(flat, recipe.head_width),
-        box_predictor=FastRCNNPredictor(recipe.head_width, 1 + n_labels + len(recipe.decoys)),
+        box_predictor=_predictor(recipe),
         box_score_thresh=recipe.minimum_score,
         box_nms_thresh=recipe.box_nms,
         box_detections_per_img=recipe.detections,
@@ -72,7 +73,16 @@ def build_model(recipe, pretrained_backbone=False):
         _open_borders(model)
     if recipe.decoys:
         _drop_decoys(model, n_labels)
+    if recipe.estimates:
+        estimate_properties(model.roi_heads)
     return model
+
+
+def _predictor(recipe):
+    classes = 1 + len(recipe.labels) + len(recipe.decoys)
+    if recipe.estimates:
+        return EstimatingPredictor(recipe.head_width, classes, len(recipe.estimates))
+    return FastRCNNPredictor(recipe.head_width, classes)
 
 
 def _keep_size(image, target=None):

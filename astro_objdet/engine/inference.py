@@ -3,6 +3,7 @@
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,11 +11,31 @@ from torchvision.ops import batched_nms
 
 from astro_objdet.errors import ResourceError
 
-__all__ = ["predict_tiles"]
+__all__ = ["Boxes", "predict_tiles"]
 
 #: A centre may fall this many pixels over a seam in one tile and short of it in
 #: the next; both are kept then, and the overlap rule leaves the better one.
 SEAM = 8.0
+
+
+class Boxes(NamedTuple):
+    """What was found in an image, best score first.
+
+    Attributes
+    ----------
+    boxes : `numpy.ndarray` (n, 4), float64
+        x1, y1, x2, y2 in pixel edges of the grid.
+    scores : `numpy.ndarray` (n,), float64
+    labels : `numpy.ndarray` (n,), int64
+        As the model gives them; 0 is the background.
+    estimates : `numpy.ndarray` (n, k), float64
+        ln of properties, of models that estimate k of them.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    estimates: np.ndarray
 
 
 @torch.inference_mode()
@@ -25,7 +46,8 @@ def predict_tiles(model, grid, *, threshold, nms, batch_size=1, workers=1, progr
     ----------
     model : `torch.nn.Module`
         Takes a list of (3, h, w) float32 tensors and returns a list of dicts with
-        ``boxes`` (n, 4), ``scores`` (n,) and ``labels`` (n,), as torchvision's do.
+        ``boxes`` (n, 4), ``scores`` (n,) and ``labels`` (n,), as torchvision's do, and
+        optionally ``estimates`` (n, k).
     grid : `astro_objdet.images.TileGrid`
         Anything with ``tiles`` and ``read(tile)``.
     threshold : float
@@ -41,11 +63,7 @@ def predict_tiles(model, grid, *, threshold, nms, batch_size=1, workers=1, progr
 
     Returns
     -------
-    boxes : `numpy.ndarray` (n, 4), float64
-        x1, y1, x2, y2 in pixel edges of the grid, best score first.
-    scores : `numpy.ndarray` (n,), float64
-    labels : `numpy.ndarray` (n,), int64
-        As the model gives them; 0 is the background.
+    Boxes
 
     Raises
     ------
@@ -121,13 +139,14 @@ def _own(tile, output, threshold):
     keep = (scores >= threshold) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     keep &= (x >= tile.core_x0 - SEAM) & (x < tile.core_x1 + SEAM)
     keep &= (y >= tile.core_y0 - SEAM) & (y < tile.core_y1 + SEAM)
-    return boxes[keep], scores[keep], output["labels"].cpu()[keep]
+    estimates = output.get("estimates", boxes[:, :0]).double().cpu()
+    return boxes[keep], scores[keep], output["labels"].cpu()[keep], estimates[keep]
 
 
 def _merge(found, nms):
     """One list from all tiles; of boxes found twice at a seam, the better one."""
     if not found:
-        return np.empty((0, 4)), np.empty(0), np.empty(0, dtype=np.int64)
-    boxes, scores, labels = (torch.cat(part) for part in zip(*found, strict=True))
+        return Boxes(np.empty((0, 4)), np.empty(0), np.empty(0, np.int64), np.empty((0, 0)))
+    boxes, scores, labels, estimates = (torch.cat(part) for part in zip(*found, strict=True))
     kept = batched_nms(boxes, scores, labels, nms)
-    return boxes[kept].numpy(), scores[kept].numpy(), labels[kept].numpy()
+    return Boxes(*(part[kept].numpy() for part in (boxes, scores, labels, estimates)))

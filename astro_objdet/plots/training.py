@@ -14,6 +14,8 @@ _PANELS = {
     "dn_classification": "DN classification",
     "dn_box": "DN box regression",
 }
+# Of recipes whose detection network estimates properties.
+_MORE = {"dn_estimates": "DN estimates"}
 
 
 def loss_curves(log, path=None, *, ax=None, title=None, overwrite=False):
@@ -23,12 +25,13 @@ def loss_curves(log, path=None, *, ax=None, title=None, overwrite=False):
     ----------
     log : `~astropy.table.Table`
         The ``log.csv`` of a run: ``step``, and ``train_`` and ``test_`` with ``total``,
-        ``rpn_objectness``, ``rpn_box``, ``dn_classification`` and ``dn_box``.
+        ``rpn_objectness``, ``rpn_box``, ``dn_classification`` and ``dn_box``; and
+        ``dn_estimates``, drawn where there are any.
     path : path-like, optional
         Where to save the figure; the suffix chooses the format. Written whole or not at
         all.
-    ax : sequence of five `~matplotlib.axes.Axes`, optional
-        Axes to draw into. By default a new figure is made.
+    ax : sequence of `~matplotlib.axes.Axes`, optional
+        Axes to draw into, five, or six with estimates. By default a new figure is made.
     title : str, optional
     overwrite : bool, optional
         Whether ``path`` may exist.
@@ -42,8 +45,10 @@ def loss_curves(log, path=None, *, ax=None, title=None, overwrite=False):
     OutputExistsError
         If ``path`` exists and ``overwrite`` is false.
     """
-    with drawing(path, ax, overwrite, size=(7.5, 11), panels=len(_PANELS)) as axes:
-        for panel, (name, label) in zip(axes, _PANELS.items(), strict=True):
+    panels = _PANELS | {k: v for k, v in _MORE.items() if _any(log, f"train_{k}")}
+    size = (7.5, 2.2 * len(panels))
+    with drawing(path, ax, overwrite, size=size, panels=len(panels)) as axes:
+        for panel, (name, label) in zip(axes, panels.items(), strict=True):
             _draw(panel, log, {side: f"{side}_{name}" for side in ("train", "test")})
             panel.set_ylabel(label)
         axes[-1].set_xlabel("Step")
@@ -79,6 +84,10 @@ def score_curves(evaluation, path=None, *, ax=None, title=None, overwrite=False)
         panel.set(xlabel="Step", ylim=(-0.02, 1.02), title=title or "")
         legend(panel, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
     return panel.figure
+
+
+def _any(log, name):
+    return name in log.colnames and bool(np.isfinite(column(log, name)).any())
 
 
 def _best_rows(evaluation):

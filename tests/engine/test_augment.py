@@ -39,7 +39,7 @@ def test_a_window_may_reach_beyond_the_image():
     none = np.empty((0, 5), np.float32)
     for seed in range(40):
         image, box = marked(160, 160)
-        view, kept, ignored = window(image, box, none, np.random.default_rng(seed), 96)
+        view, (kept, ignored) = window(image, [box, none], np.random.default_rng(seed), 96)
         assert view.shape == (1, 96, 96)
         assert len(kept) + len(ignored) <= 1
         beyond += np.isnan(view).any()
@@ -48,7 +48,7 @@ def test_a_window_may_reach_beyond_the_image():
             assert view[0, int((y1 + y2) / 2), int((x1 + x2) / 2)] == 1
             assert min(x1 + x2, y1 + y2) / 2 > 6
     assert 3 < beyond < 20
-    assert window(image, box, none, np.random.default_rng(0), 0)[0] is image
+    assert window(image, [box, none], np.random.default_rng(0), 0)[0] is image
 
 
 def test_what_is_cut_by_a_window_is_ignored():
@@ -58,7 +58,7 @@ def test_what_is_cut_by_a_window_is_ignored():
         image = np.zeros((1, 160, 160), np.float32)
         box = np.array([[60.0, 60.0, 120.0, 120.0, 1.0]], np.float32)
         far = np.array([[-40.0, -40.0, -1.0, -1.0, 1.0]], np.float32)
-        _, kept, ignored = window(image, box, far, np.random.default_rng(seed), 64)
+        _, (kept, ignored) = window(image, [box, far], np.random.default_rng(seed), 64)
         assert len(kept) + len(ignored) <= 1
         if len(ignored):
             x1, y1, x2, y2, _ = ignored[0]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from astro_objdet.detectors.deepcee import BUNDLED
 from astro_objdet.engine.data import ArchiveImages, ArchiveViews
@@ -13,6 +14,12 @@ RECIPE = BUNDLED.replace(
 
 
 ROLES = ("target", "target", "ignored", "confusion")
+#: The last is farther than the targets.
+PROPERTIES = {
+    "target": {"redshift": 0.2, "richness": 30.0},
+    "ignored": {"redshift": 0.1},
+    "confusion": {"redshift": 0.4, "richness": 5.0},
+}
 
 
 def write(path, kind="raw", count=3, noiseless=True, roles=ROLES):
@@ -35,6 +42,7 @@ def write(path, kind="raw", count=3, noiseless=True, roles=ROLES):
             image[:, y, x] = 2000 if kind == "raw" else 255
             objects = [
                 {"x1": a - 11.5, "y1": b - 11.5, "x2": a + 12.5, "y2": b + 12.5, "role": role}
+                | PROPERTIES.get(role, {})
                 for a, b, role in zip(x, y, roles, strict=True)
             ]
             split = "train" if number < count - 1 else "test"
@@ -75,6 +83,35 @@ def test_boxes_follow_their_objects_through_turns_and_windows(archive):
         ignored += len(target.get("ignored", ()))
     assert seen > 20
     assert ignored > 10
+
+
+def test_what_is_known_of_objects_follows_them(archive):
+    """Targets and ignored objects have ln of richness and redshift; what is too far has not."""
+    views = ArchiveViews(archive, RECIPE, length=40, seed=1)
+    rich = near = 0
+    for index in range(40):
+        image, target = views[index]
+        for box, (richness, redshift) in zip(
+            target.get("known", ()), target.get("properties", ()), strict=True
+        ):
+            x, y = (int(v) for v in (box[:2] + box[2:]) / 2)
+            assert image[:, y, x].min() > 0.6
+            if torch.isnan(richness):
+                assert float(redshift) == pytest.approx(np.log(0.1))
+                near += 1
+            else:
+                assert float(richness) == pytest.approx(np.log(30))
+                assert float(redshift) == pytest.approx(np.log(0.2))
+                rich += 1
+    assert rich > 20
+    assert near > 5
+    bare = ArchiveViews(archive, RECIPE.replace(estimates=()), length=40, seed=1)
+    assert not any("known" in bare[index][1] for index in range(10))
+
+
+def test_estimates_must_be_columns_of_the_archive(archive):
+    with pytest.raises(InputError, match="a.h5: has no column mass, which deepcee-lite0 learns"):
+        ArchiveImages(archive, RECIPE.replace(estimates=("mass",)))
 
 
 def test_every_image_comes_before_one_comes_again(archive):

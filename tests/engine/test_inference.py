@@ -29,7 +29,7 @@ def test_each_object_once_wherever_the_seams_fall(peaks, peak_model, array_grid)
     image, places = peaks
     for size, overlap in ((128, 32), (128, 64), (96, 40), (160, 48), (512, 0)):
         grid = array_grid(image, size, overlap)
-        boxes, scores, labels = predict_tiles(peak_model, grid, threshold=0.5, nms=0.5)
+        boxes, scores, labels, _ = predict_tiles(peak_model, grid, threshold=0.5, nms=0.5)
         assert centres(boxes) == places
         assert len(boxes) == len(places)
         assert set(labels) == {1}
@@ -69,7 +69,7 @@ def test_two_tiles_that_disagree_about_a_seam_give_one_box(array_grid):
             score = torch.tensor([0.9 if x0 == 0 else 0.8])
             return [{"boxes": box, "scores": score, "labels": torch.tensor([1])}]
 
-    boxes, scores, _ = predict_tiles(Disagreeing(), grid, threshold=0.5, nms=0.5)
+    boxes, scores, *_ = predict_tiles(Disagreeing(), grid, threshold=0.5, nms=0.5)
     assert len(boxes) == 1
     assert scores[0] == pytest.approx(0.9)
 
@@ -77,9 +77,9 @@ def test_two_tiles_that_disagree_about_a_seam_give_one_box(array_grid):
 def test_threshold_and_nothing_found(peaks, peak_model, array_grid):
     image, _ = peaks
     grid = array_grid(image, 128, 32)
-    _, scores, _ = predict_tiles(peak_model, grid, threshold=0.7, nms=0.5)
+    _, scores, *_ = predict_tiles(peak_model, grid, threshold=0.7, nms=0.5)
     assert scores.min() >= 0.7
-    boxes, scores, labels = predict_tiles(peak_model, grid, threshold=1.0, nms=0.5)
+    boxes, scores, labels, _ = predict_tiles(peak_model, grid, threshold=1.0, nms=0.5)
     assert boxes.shape == (0, 4)
     assert len(scores) == len(labels) == 0
 

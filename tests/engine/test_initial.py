@@ -116,6 +116,19 @@ def test_surroundings_come_in_without_a_change(tmp_path):
     assert torch.allclose(wider.roi_heads.box_head(pooled), expected)
 
 
+def test_estimates_begin_anew_in_weights_without(tmp_path):
+    first, _ = start_model(TINY.replace(estimates=()), "none", seed=1)
+    card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}
+    card["recipe"].pop("estimates")
+    path = tmp_path / "one.safetensors"
+    save_weights(first.state_dict(), path, card)
+    model, _ = start_model(TINY, path, seed=2)
+    own, theirs = model.state_dict(), first.state_dict()
+    layer = "roi_heads.box_predictor.estimates"
+    assert {*own} - {*theirs} == {f"{layer}.weight", f"{layer}.bias"}
+    assert all(torch.equal(own[name], value) for name, value in theirs.items())
+
+
 def test_weights_that_do_not_fit_or_are_none(tmp_path):
     first, _ = start_model(TINY, "none")
     card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}

@@ -113,7 +113,8 @@ def test_plain_function_logs_lines_and_leaves_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
     assert [line.split()[:2] for line in lines] == [["step", "2/4"], ["step", "4/4"]]
     words = lines[0].split()[4::2]
-    assert words == ["total", "rpn_objectness", "rpn_box", "dn_classification", "dn_box"]
+    names = ["total", "rpn_objectness", "rpn_box", "dn_classification", "dn_box"]
+    assert words == [*names, "dn_estimates"]
 
 
 def test_a_dataset_shorter_than_the_run_begins_again():
@@ -134,7 +135,7 @@ def test_log_has_the_columns_of_table_a1():
     images = [Squares()[number] for number in range(500, 503)]
     training, notes = fitted(images=images, steps=3, rhythm=Rhythm(2, 3, 3))
     assert [row["step"] for row in notes.rows] == [2, 3]
-    names = ("total", "rpn_objectness", "rpn_box", "dn_classification", "dn_box")
+    names = ("total", "rpn_objectness", "rpn_box", "dn_classification", "dn_box", "dn_estimates")
     row = notes.rows[-1]
     for side in ("train", "test"):
         values = [row[f"{side}_{name}"] for name in names]

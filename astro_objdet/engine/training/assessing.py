@@ -15,6 +15,7 @@ LOSSES = {
     "loss_rpn_box_reg": "rpn_box",
     "loss_classifier": "dn_classification",
     "loss_box_reg": "dn_box",
+    "loss_estimates": "dn_estimates",
 }
 
 

@@ -21,9 +21,10 @@ _HUB = ("hf-hub:", "hf_hub:", "hf://")
 _LITE0 = "tf_efficientnet_lite0"
 # Layers that depend on the classes: new ones for a model with others.
 _CLASSES = "roi_heads.box_predictor."
+_ESTIMATES = _CLASSES + "estimates."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_LAYERS += ("roi_size", "roi_context", "head_width")
+_LAYERS += ("roi_size", "roi_context", "head_width", "estimates")
 # What sees the pooled features, and with roi_context those of the surroundings besides.
 _POOLED = "roi_heads.box_head.fc6.weight"
 
@@ -130,6 +131,9 @@ def _load_ours(model, path, recipe):
     if recipe.roi_context and not card["recipe"].get("roi_context"):
         # the surroundings come in with weights of zero, and are learnt
         state[_POOLED] = torch.cat([state[_POOLED], torch.zeros_like(state[_POOLED])], dim=1)
+    if recipe.estimates and not card["recipe"].get("estimates"):
+        own = model.state_dict()
+        state |= {k: v for k, v in own.items() if k.startswith(_ESTIMATES)}
     try:
         fit_state(model, state, path)
     except ModelError as error:
