@@ -128,6 +128,9 @@ class Recipe:
     roi_context : float or None
         How many times as wide as a box its surroundings are, whose features the detection
         network sees as well; None for the box alone.
+    roi_core : float or None
+        How many times as wide as a box the part of the image in its middle is that the
+        detection network sees as it is; None for feature maps alone.
     estimates : tuple of str
         Columns of the archive, such as ``"richness"``, that the detection network learns to
         estimate for each object.
@@ -169,6 +172,7 @@ class Recipe:
     proposals: int = 300
     roi_size: int = 7
     roi_context: float | None = None
+    roi_core: float | None = None
     estimates: tuple = ()
     head_width: int = 1024
     roi_samples: int = 64
@@ -188,6 +192,8 @@ class Recipe:
             check_fraction(f"{self.name}.{name}", getattr(self, name))
         if self.roi_context is not None and not self.roi_context > 1:
             raise InputError(f"{self.name}.roi_context must be above 1, got {self.roi_context}")
+        if self.roi_core is not None and not 0 < self.roi_core <= 1:
+            raise InputError(f"{self.name}.roi_core must be above 0, up to 1, got {self.roi_core}")
         if len(self.bands) != 3:
             raise InputError(
                 f"{self.name}.bands must name three bands (red, green, blue), got {self.bands}"

@@ -8,6 +8,7 @@ from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import nn
 from torchvision.ops import FeaturePyramidNetwork
 
+from astro_objdet.engine.context import IMAGE
 from astro_objdet.errors import ModelError
 
 __all__ = ["TimmBackbone", "load_lite0", "make_backbone"]
@@ -23,10 +24,13 @@ class TimmBackbone(nn.Module):
     neck_channels : int or None
         Width of a `torchvision.ops.FeaturePyramidNetwork` over the maps; None
         passes the one map on as it is.
+    with_image : bool
+        Whether the maps hold the image as well, under the name "image".
     """
 
-    def __init__(self, body, neck_channels):
+    def __init__(self, body, neck_channels, with_image=False):
         super().__init__()
+        self.with_image = with_image
         channels = body.feature_info.channels()
         self.body = body
         if neck_channels is None:
@@ -42,10 +46,11 @@ class TimmBackbone(nn.Module):
 
     def forward(self, x):
         maps = OrderedDict((str(k), m) for k, m in enumerate(self.body(x)))
-        return maps if self.neck is None else self.neck(maps)
+        maps = maps if self.neck is None else self.neck(maps)
+        return maps | {IMAGE: x} if self.with_image else maps
 
 
-def make_backbone(name, strides, neck_channels, pretrained=False):
+def make_backbone(name, strides, neck_channels, pretrained=False, with_image=False):
     """Backbone from a timm model's name.
 
     Parameters
@@ -58,6 +63,8 @@ def make_backbone(name, strides, neck_channels, pretrained=False):
         See `TimmBackbone`.
     pretrained : bool
         Whether timm may fetch ImageNet weights.
+    with_image : bool
+        See `TimmBackbone`.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def make_backbone(name, strides, neck_channels, pretrained=False):
         out_indices=tuple(offered.index(s) for s in strides),
         pretrained=pretrained,
     )
-    return TimmBackbone(freeze_batch_norm_2d(body), neck_channels)
+    return TimmBackbone(freeze_batch_norm_2d(body), neck_channels, with_image)
 
 
 def load_lite0(backbone):

@@ -1,36 +1,49 @@
-"""Features of a box together with those of its surroundings."""
+"""Features of a box together with those of its surroundings, and the image in its middle."""
 
 import torch
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 __all__ = ["ContextRoIAlign"]
 
+#: The name under which a backbone's feature maps hold the image itself.
+IMAGE = "image"
+
 
 class ContextRoIAlign(MultiScaleRoIAlign):
-    """RoIAlign of each box, and of the same box enlarged about its centre.
+    """RoIAlign of each box, of the same box enlarged, and of the image in its middle.
 
     The members of a cluster reach several times as far as the box around its central
-    galaxy; how many there are tells it from a poor group.
+    galaxy; how many there are tells it from a poor group. The colours of the central galaxy
+    tell its redshift, and are washed out in maps of every sixteenth pixel.
 
     Parameters
     ----------
     featmap_names, output_size, sampling_ratio
         As for `torchvision.ops.MultiScaleRoIAlign`.
-    context : float
-        How many times as wide the surroundings are.
+    context : float, optional
+        How many times as wide as a box its surroundings are.
+    core : float, optional
+        How many times as wide as a box the part of the image is that is seen as it is.
     """
 
-    def __init__(self, featmap_names, output_size, sampling_ratio, *, context):
+    def __init__(self, featmap_names, output_size, sampling_ratio, *, context=None, core=None):
         super().__init__(featmap_names, output_size, sampling_ratio)
-        self.context = context
+        self.context, self.core = context, core
 
     def forward(self, x, boxes, image_shapes):
-        """Pooled features (n, 2c, h, w): of the boxes, then of their surroundings."""
-        near = super().forward(x, boxes, image_shapes)
-        wide = super().forward(x, [self._enlarged(some) for some in boxes], image_shapes)
-        return torch.cat([near, wide], dim=1)
+        """Pooled features (n, c, h, w): of the boxes, their surroundings, and the image."""
+        parts = [super().forward(x, boxes, image_shapes)]
+        if self.context:
+            wide = [scaled(some, self.context) for some in boxes]
+            parts.append(super().forward(x, wide, image_shapes))
+        if self.core:
+            small = [scaled(some, self.core) for some in boxes]
+            parts.append(roi_align(x[IMAGE], small, self.output_size, sampling_ratio=4))
+        return torch.cat(parts, dim=1)
 
-    def _enlarged(self, boxes):
-        low, high = boxes[:, :2], boxes[:, 2:]
-        centre, half = (low + high) / 2, (high - low) * (self.context / 2)
-        return torch.cat([centre - half, centre + half], dim=1)
+
+def scaled(boxes, factor):
+    """Boxes ``factor`` times as wide and high about their centres."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    centre, half = (low + high) / 2, (high - low) * (factor / 2)
+    return torch.cat([centre - half, centre + half], dim=1)

@@ -4,10 +4,9 @@ from torch import nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.engine.backbones import make_backbone
-from astro_objdet.engine.context import ContextRoIAlign
+from astro_objdet.engine.context import IMAGE, ContextRoIAlign
 from astro_objdet.engine.estimates import EstimatingPredictor, estimate_properties
 
 __all__ = ["build_model", "initialise_as_paper"]
@@ -32,16 +31,19 @@ def build_model(recipe, pretrained_backbone=False):
         scale: it resizes nothing.
     """
     backbone = make_backbone(
-        recipe.backbone, recipe.strides, recipe.neck_channels, pretrained_backbone
+        recipe.backbone,
+        recipe.strides,
+        recipe.neck_channels,
+        pretrained_backbone,
+        with_image=bool(recipe.roi_core),
     )
     n_maps, n_labels = len(recipe.strides), len(recipe.labels)
     anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
     maps = [str(k) for k in range(n_maps)]
-    if recipe.roi_context:
-        pool = ContextRoIAlign(maps, recipe.roi_size, 2, context=recipe.roi_context)
-    else:
-        pool = MultiScaleRoIAlign(maps, recipe.roi_size, 2)
-    flat = backbone.out_channels * recipe.roi_size**2 * (2 if recipe.roi_context else 1)
+    pool = ContextRoIAlign(
+        maps, recipe.roi_size, 2, context=recipe.roi_context, core=recipe.roi_core
+    )
+    pooled = backbone.out_channels * (2 if recipe.roi_context else 1) + bool(recipe.roi_core) * 3
     model = FasterRCNN(
         backbone,
         image_mean=recipe.image_mean,
@@ -57,7 +59,7 @@ def build_model(recipe, pretrained_backbone=False):
         rpn_batch_size_per_image=recipe.rpn_samples,
         rpn_positive_fraction=recipe.rpn_positive_fraction,
         box_roi_pool=pool,
-        box_head=TwoMLPHead(flat, recipe.head_width),
+        box_head=TwoMLPHead(pooled * recipe.roi_size**2, recipe.head_width),
         box_predictor=_predictor(recipe),
         box_score_thresh=recipe.minimum_score,
         box_nms_thresh=recipe.box_nms,
@@ -69,6 +71,8 @@ def build_model(recipe, pretrained_backbone=False):
     )
     # images come at the recipe's pixel scale; torchvision would resize them to 800
     model.transform.resize = _keep_size
+    if recipe.roi_core:
+        _hide_image(model.rpn)
     if not recipe.clip_boxes:
         _open_borders(model)
     if recipe.decoys:
@@ -83,6 +87,17 @@ def _predictor(recipe):
     if recipe.estimates:
         return EstimatingPredictor(recipe.head_width, classes, len(recipe.estimates))
     return FastRCNNPredictor(recipe.head_width, classes)
+
+
+def _hide_image(rpn):
+    """Let the region proposals go by the feature maps alone."""
+    plain = rpn.forward
+
+    def forward(images, features, targets=None):
+        maps = {name: value for name, value in features.items() if name != IMAGE}
+        return plain(images, maps, targets)
+
+    rpn.forward = forward
 
 
 def _keep_size(image, target=None):

@@ -105,13 +105,15 @@ def test_other_classes_begin_anew(tmp_path):
 
 
 def test_surroundings_come_in_without_a_change(tmp_path):
-    first, _ = start_model(TINY.replace(roi_context=None), "none", seed=1)
-    card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}
-    card["recipe"].pop("roi_context")  # as in cards from before there was such an entry
+    bare = TINY.replace(roi_context=None, roi_core=None)
+    first, _ = start_model(bare, "none", seed=1)
+    card = {"title": "first", "detector": "deepcee", "recipe": bare.to_dict()}
+    for name in ("roi_context", "roi_core"):  # as in cards from before there were such entries
+        card["recipe"].pop(name)
     path = tmp_path / "one.safetensors"
     save_weights(first.state_dict(), path, card)
     wider, _ = start_model(TINY.replace(roi_context=3.0), path, seed=2)
-    pooled = torch.rand(5, 2 * first.backbone.out_channels, TINY.roi_size, TINY.roi_size)
+    pooled = torch.rand(5, 2 * first.backbone.out_channels + 3, TINY.roi_size, TINY.roi_size)
     expected = first.roi_heads.box_head(pooled[:, : first.backbone.out_channels])
     assert torch.allclose(wider.roi_heads.box_head(pooled), expected)
 

@@ -60,6 +60,24 @@ def test_a_box_is_seen_with_its_surroundings():
     torch.testing.assert_close(pooled[:, 4:], plain(maps, wide, shapes))
 
 
+def test_the_middle_of_a_box_is_seen_pixel_by_pixel():
+    pool = ContextRoIAlign(["0"], 5, 2, core=0.25)
+    image = torch.rand(1, 3, 64, 64)
+    maps = {"0": torch.rand(1, 4, 4, 4), "image": image}
+    boxes = [torch.tensor([[10.0, 20.0, 50.0, 40.0]])]
+    pooled = pool(maps, boxes, [(64, 64)])
+    assert pooled.shape == (1, 7, 5, 5)
+    # 10 x 5 px around (30, 30): bins of 2 x 1 px
+    part = image[:, :, 27:33, 24:36]
+    low, high = part.amin(), part.amax()
+    assert ((pooled[:, 4:] >= low) & (pooled[:, 4:] <= high)).all()
+    flat = {"0": maps["0"], "image": torch.full_like(image, 0.5)}
+    torch.testing.assert_close(pool(flat, boxes, [(64, 64)])[:, 4:], torch.full((1, 3, 5, 5), 0.5))
+    image[:, :, 30, 25:35] = 9.0
+    rows = pool(maps, boxes, [(64, 64)])[0, 4].mean(dim=1)
+    assert rows.argmax() in (2, 3)
+
+
 def test_decoys_are_a_class_that_is_never_found():
     recipe = get_recipe("deepcee-lite0").replace(
         head_width=8, neck_channels=8, decoys=("group",), minimum_score=0.0

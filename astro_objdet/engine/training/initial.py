@@ -24,8 +24,8 @@ _CLASSES = "roi_heads.box_predictor."
 _ESTIMATES = _CLASSES + "estimates."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_LAYERS += ("roi_size", "roi_context", "head_width", "estimates")
-# What sees the pooled features, and with roi_context those of the surroundings besides.
+_LAYERS += ("roi_size", "roi_context", "roi_core", "head_width", "estimates")
+# What sees the pooled features: of the box, then of its surroundings, then the image.
 _POOLED = "roi_heads.box_head.fc6.weight"
 
 
@@ -43,7 +43,8 @@ def start_model(recipe, init="imagenet", *, seed=0):
           a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
           the folder of a run. Where the classes differ, their layers begin anew; where
-          only the recipe has a ``roi_context``, the surroundings begin with weights of zero;
+          only the recipe has ``roi_context``, ``roi_core`` or ``estimates``, these begin
+          with weights of zero;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -128,9 +129,11 @@ def _load_ours(model, path, recipe):
     if classes != (*recipe.labels, *recipe.decoys):
         state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
         origin["begun_anew"] = _CLASSES.rstrip(".")
-    if recipe.roi_context and not card["recipe"].get("roi_context"):
-        # the surroundings come in with weights of zero, and are learnt
-        state[_POOLED] = torch.cat([state[_POOLED], torch.zeros_like(state[_POOLED])], dim=1)
+    if _sees_more(recipe, card["recipe"]):
+        # what comes in has weights of zero, and is learnt
+        wide = torch.zeros_like(model.state_dict()[_POOLED])
+        wide[:, : state[_POOLED].shape[1]] = state[_POOLED]
+        state[_POOLED] = wide
     if recipe.estimates and not card["recipe"].get("estimates"):
         own = model.state_dict()
         state |= {k: v for k, v in own.items() if k.startswith(_ESTIMATES)}
@@ -142,6 +145,14 @@ def _load_ours(model, path, recipe):
             f"{path}: its layers are not those of the recipe {recipe.name}: {said}"
         ) from None
     return origin
+
+
+def _sees_more(recipe, theirs):
+    """Whether the head sees what theirs sees, and something behind it."""
+    context, core = theirs.get("roi_context"), theirs.get("roi_core")
+    if context is None and core is None:
+        return bool(recipe.roi_context or recipe.roi_core)
+    return context == recipe.roi_context and core is None and bool(recipe.roi_core)
 
 
 def _unlike(recipe, theirs):
