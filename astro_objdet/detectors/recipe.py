@@ -23,7 +23,7 @@ class TrainingSettings:
     learning_rate, momentum, weight_decay, clip_norm : float
         Momentum is that of SGD; the gradient's norm is clipped at ``clip_norm``.
     schedule : str
-        ``"constant"``, ``"one-cycle"`` (up to the learning rate in the first 30 per cent
+        ``"constant"``, ``"one-cycle"`` (up to the learning rate in the first 10 per cent
         of the steps, then down, as `torch.optim.lr_scheduler.OneCycleLR`) or ``"cosine"``
         (down from it to nothing).
     batch_size, steps : int

@@ -155,7 +155,8 @@ def test_evaluation_uses_the_losses_and_boxes_of_the_model():
         model, images, [0, 1], seed=0, precision=CPU, processes=Processes()
     )
     assert model.training
-    assert set(losses) == {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
+    names = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
+    assert set(losses) == {*names, "loss_estimates"}
     model.eval()
     with torch.no_grad():
         expected = model([image for image, _ in images])
@@ -265,7 +266,7 @@ def test_other_errors_of_the_model_are_not_taken_for_memory():
         fitted(model=Hungry(0, RuntimeError("shapes differ")))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 10, 37])
+@pytest.mark.parametrize("steps", [1, 2, 3, 11, 37])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_one_cycle_is_that_of_torch(steps, optimizer):
     ours = settings(steps=steps, optimizer=optimizer, schedule="one-cycle")
@@ -274,7 +275,7 @@ def test_one_cycle_is_that_of_torch(steps, optimizer):
     options = {"momentum": 0.9} if optimizer == "sgd" else {}
     reference = made([weight], lr=1.0, **options)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        reference, max_lr=ours.learning_rate, total_steps=steps
+        reference, max_lr=ours.learning_rate, total_steps=steps, pct_start=0.1
     )
     for step in range(1, steps + 1):
         rate, momentum = rate_and_momentum(ours, step)
@@ -352,7 +353,8 @@ def test_boxes_stay_in_single_precision():
         assert found["boxes"].dtype == torch.float32
         features = model.backbone(torch.rand(1, 3, 96, 96))
         assert features["0"].dtype == torch.bfloat16
-        objectness, deltas = model.rpn.head(list(features.values()))
+        maps = [value for name, value in features.items() if name != "image"]
+        objectness, deltas = model.rpn.head(maps)
     assert {value.dtype for value in (*objectness, *deltas)} == {torch.float32}
 
 

@@ -61,7 +61,7 @@ def test_model_runs_after_loading(path):
     assert not model.training
     with torch.inference_mode():
         (output,) = model([torch.rand(3, 64, 96)])
-    assert set(output) == {"boxes", "scores", "labels"}
+    assert set(output) == {"boxes", "scores", "labels", "estimates"}
 
 
 def test_bundled_weights_are_listed():

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 # Of torch's OneCycleLR: share of the steps that rise, first and last rate, range of momentum.
-RISE = 0.3
+RISE = 0.1
 FIRST, LAST = 1 / 25, 1 / 25e4
 MOMENTUM = (0.85, 0.95)
 
