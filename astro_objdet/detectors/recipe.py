@@ -194,6 +194,10 @@ class Recipe:
             raise InputError(f"{self.name}.roi_context must be above 1, got {self.roi_context}")
         if self.roi_core is not None and not 0 < self.roi_core <= 1:
             raise InputError(f"{self.name}.roi_core must be above 0, up to 1, got {self.roi_core}")
+        if not all(isinstance(name, str) and len(name) > 1 for name in self.estimates):
+            raise InputError(
+                f"{self.name}.estimates must be names of columns, got {self.estimates!r}"
+            )
         if len(self.bands) != 3:
             raise InputError(
                 f"{self.name}.bands must name three bands (red, green, blue), got {self.bands}"

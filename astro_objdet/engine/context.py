@@ -38,7 +38,8 @@ class ContextRoIAlign(MultiScaleRoIAlign):
             parts.append(super().forward(x, wide, image_shapes))
         if self.core:
             small = [scaled(some, self.core) for some in boxes]
-            parts.append(roi_align(x[IMAGE], small, self.output_size, sampling_ratio=4))
+            size = self.output_size
+            parts.append(roi_align(x[IMAGE], small, size, sampling_ratio=4, aligned=True))
         return torch.cat(parts, dim=1)
 
 

@@ -33,14 +33,14 @@ class _OverArchive(Dataset):
         self._bands = [self.archive.bands.index(band) for band in recipe.bands]
         self._stretch = stretch_from_dict(recipe.stretch)
 
-        missing = set(recipe.estimates) - set(self.archive.table.colnames)
+        missing = {*recipe.estimates} - {"redshift", "richness", *self.archive.columns}
         if missing:
             raise InputError(
                 f"has no column {', '.join(sorted(missing))}, which {recipe.name} learns",
                 self.archive.path,
             )
         # objects farther than any target are too faint to learn from
-        self._reach = _farthest_target(self.archive)
+        self._reach = _farthest_target(self.archive) if recipe.estimates else np.inf
         self.noiseless = bool(self.archive.provenance.get("noiseless"))
         if recipe.training.augmentation == "survey" and self.archive.kind != "raw":
             raise InputError(

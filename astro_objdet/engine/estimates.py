@@ -1,7 +1,7 @@
 """Properties of an object, such as richness and redshift, estimated by the detection network.
 
-A detector that is only told which groups of galaxies are rich enough has little to learn
-counting and colours from. How rich each of them is, and how far, tells far more.
+They are taught so that the network learns to count members and to read colours, of poor
+groups as well, and not only which of them are rich enough.
 """
 
 import torch

@@ -45,7 +45,7 @@ def loss_curves(log, path=None, *, ax=None, title=None, overwrite=False):
     OutputExistsError
         If ``path`` exists and ``overwrite`` is false.
     """
-    panels = _PANELS | {k: v for k, v in _MORE.items() if _any(log, f"train_{k}")}
+    panels = _PANELS | {k: v for k, v in _MORE.items() if _has(log, f"train_{k}")}
     size = (7.5, 2.2 * len(panels))
     with drawing(path, ax, overwrite, size=size, panels=len(panels)) as axes:
         for panel, (name, label) in zip(axes, panels.items(), strict=True):
@@ -86,7 +86,7 @@ def score_curves(evaluation, path=None, *, ax=None, title=None, overwrite=False)
     return panel.figure
 
 
-def _any(log, name):
+def _has(log, name):
     return name in log.colnames and bool(np.isfinite(column(log, name)).any())
 
 

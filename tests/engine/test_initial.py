@@ -131,6 +131,20 @@ def test_estimates_begin_anew_in_weights_without(tmp_path):
     assert all(torch.equal(own[name], value) for name, value in theirs.items())
 
 
+@pytest.mark.parametrize("estimates", [(), ("mass", "redshift")])
+def test_other_estimates_are_not_taken_over(tmp_path, estimates):
+    first, _ = start_model(TINY, "none", seed=1)
+    torch.nn.init.ones_(first.roi_heads.box_predictor.estimates.weight)
+    path = tmp_path / "one.safetensors"
+    card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}
+    save_weights(first.state_dict(), path, card)
+    model, _ = start_model(TINY.replace(estimates=estimates), path, seed=2)
+    layer = getattr(model.roi_heads.box_predictor, "estimates", None)
+    assert layer is None if not estimates else not layer.weight.any()
+    same, _ = start_model(TINY, path, seed=2)
+    assert same.roi_heads.box_predictor.estimates.weight.all()
+
+
 def test_weights_that_do_not_fit_or_are_none(tmp_path):
     first, _ = start_model(TINY, "none")
     card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}

@@ -24,7 +24,7 @@ _CLASSES = "roi_heads.box_predictor."
 _ESTIMATES = _CLASSES + "estimates."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_LAYERS += ("roi_size", "roi_context", "roi_core", "head_width", "estimates")
+_LAYERS += ("roi_size", "roi_context", "roi_core", "head_width")
 # What sees the pooled features: of the box, then of its surroundings, then the image.
 _POOLED = "roi_heads.box_head.fc6.weight"
 
@@ -43,8 +43,8 @@ def start_model(recipe, init="imagenet", *, seed=0):
           a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
           the folder of a run. Where the classes differ, their layers begin anew; where
-          only the recipe has ``roi_context``, ``roi_core`` or ``estimates``, these begin
-          with weights of zero;
+          only the recipe has ``roi_context`` or ``roi_core``, or its ``estimates`` are others,
+          these begin with weights of zero;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -134,7 +134,9 @@ def _load_ours(model, path, recipe):
         wide = torch.zeros_like(model.state_dict()[_POOLED])
         wide[:, : state[_POOLED].shape[1]] = state[_POOLED]
         state[_POOLED] = wide
-    if recipe.estimates and not card["recipe"].get("estimates"):
+    if tuple(card["recipe"].get("estimates", ())) != recipe.estimates:
+        # a layer that learned other properties is none for these
+        state = {k: v for k, v in state.items() if not k.startswith(_ESTIMATES)}
         own = model.state_dict()
         state |= {k: v for k, v in own.items() if k.startswith(_ESTIMATES)}
     try:
