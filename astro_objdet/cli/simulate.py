@@ -168,7 +168,7 @@ def simulate(output, as_json, quiet, **options):
 @click.option(
     "--ignored-richness",
     type=click.FloatRange(min=0),
-    default=15.0,
+    default=12.0,
     show_default=True,
     metavar="N",
     help="Poorer ones down to it count as neither object nor background.",
@@ -184,7 +184,7 @@ def simulate(output, as_json, quiet, **options):
 @click.option(
     "--redshift-range",
     type=LIMITS,
-    default="0.08:0.45",
+    default="0.08:0.38",
     show_default=True,
     metavar="LOW:HIGH",
     help="Redshifts of clusters to be found; others are ignored.",

@@ -55,7 +55,7 @@ PAPER = Recipe(
 )
 
 #: What the bundled weights use: small enough for git and for a laptop's CPU.
-#: Boxes are squares of 500 kpc, 73 to 280 px at 0.45 > z > 0.08. Groups are a class of
+#: Boxes are squares of 500 kpc, 80 to 280 px at 0.38 > z > 0.08. Groups are a class of
 #: their own in training, so that it learns to tell them apart.
 BUNDLED = PAPER.replace(
     name="deepcee-lite0",

@@ -34,9 +34,9 @@ class Roles:
     """
 
     richness: float = RICHNESS_CUT
-    ignored_richness: float = 15.0
+    ignored_richness: float = 12.0
     decoy_richness: float = 6.0
-    redshift: tuple = (0.08, 0.45)
+    redshift: tuple = (0.08, 0.38)
 
     def __call__(self, richness, redshift):
         """Role of each object, from two arrays."""
