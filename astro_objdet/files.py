@@ -10,7 +10,7 @@ from pathlib import Path
 
 from astro_objdet.errors import InputError, OutputExistsError, ResourceError
 
-__all__ = ["atomic_path", "check_writable", "sha256_of", "write_whole"]
+__all__ = ["atomic_path", "check_writable", "sha256_of", "translated", "write_whole"]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -64,7 +64,7 @@ def atomic_path(path, overwrite=False):
             temporary,
             str(target),
         ):
-            raise _translated(error, path, "written") from error
+            raise translated(error, path, "written") from error
         raise
     finally:
         with contextlib.suppress(OSError):
@@ -129,7 +129,7 @@ def sha256_of(path):
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _translated(error, path, "read") from error
+        raise translated(error, path, "read") from error
 
 
 def _check_target(path, target, overwrite):
@@ -141,7 +141,7 @@ def _check_target(path, target, overwrite):
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _translated(error, path, "written") from error
+        raise translated(error, path, "written") from error
     # Renaming over a device or a pipe would replace it by a plain file.
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
@@ -187,8 +187,20 @@ def _move_to_free_name(temporary, target):
         os.replace(temporary, target)
 
 
-def _translated(error, path, verb):
-    """Turn an OSError into this package's error, naming the file asked for."""
+def translated(error, path, verb):
+    """Turn an OSError into this package's error, naming the file asked for.
+
+    Parameters
+    ----------
+    error : OSError
+    path : path-like
+    verb : str
+        What could not be done to it: "written".
+
+    Returns
+    -------
+    `ResourceError` where the disk is full, `InputError` else.
+    """
     reason = error.strerror or str(error)
     if error.errno in _NO_SPACE:
         return ResourceError(f"{path}: cannot be {verb}: {reason}")

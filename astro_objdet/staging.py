@@ -1,13 +1,12 @@
 """Several files that belong together, written all or none."""
 
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from astro_objdet.errors import InputError, ResourceError
+from astro_objdet.files import translated
 
 __all__ = ["publish", "staged"]
 
@@ -42,7 +41,7 @@ def staged(folder):
             folder.mkdir(parents=True, exist_ok=True)
             stage = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
         except OSError as error:
-            raise _translated(error, folder) from error
+            raise translated(error, folder, "written") from error
         try:
             yield stage
         finally:
@@ -73,13 +72,6 @@ def publish(stage, folder):
         try:
             os.replace(source, target)
         except OSError as error:
-            raise _translated(error, target) from error
+            raise translated(error, target, "written") from error
         published.append(target)
     return published
-
-
-def _translated(error, path):
-    reason = error.strerror or str(error)
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return ResourceError(f"{path}: cannot be written: {reason}")
-    return InputError(f"cannot be written: {reason}", path)

@@ -31,6 +31,8 @@ _SETTINGS = {
     "freeze": "freeze_stages",
     "ema": "ema",
 }
+# Between the name of a recipe and that of another backbone.
+_OTHER_BACKBONE = "+"
 _COUNTS = {"seed": 0, "test_images": 0, "log_every": 1, "evaluate_every": 1, "checkpoint_every": 1}
 
 
@@ -47,10 +49,8 @@ class TrainingPlan:
     init : str
         See `~astro_objdet.engine.training.initial.start_model`.
     seed : int
-    train_split : str or None
-        None for all images of the archive.
-    test_split : str or None
-        None for no evaluations.
+    train_split, test_split : str
+        Without images in the second there are no evaluations.
     test_images : int
         At most so many images are evaluated, a fixed choice.
     log_every, evaluate_every, checkpoint_every : int
@@ -61,8 +61,8 @@ class TrainingPlan:
     data: str
     init: str = "imagenet"
     seed: int = 0
-    train_split: str | None = "train"
-    test_split: str | None = "test"
+    train_split: str = "train"
+    test_split: str = "test"
     test_images: int = 200
     log_every: int = 50
     evaluate_every: int = 500
@@ -98,7 +98,8 @@ class TrainingPlan:
         for name, value in options.items():
             if name in ("data", "recipe") or value is None:
                 continue
-            own = getattr(settings, _SETTINGS[name]) if name in _SETTINGS else getattr(self, name)
+            own = _entry_of(self, settings, name)
+            value = _whole_path(value) if name == "init" else value
             if value != own and str(value) != str(own):
                 raise InputError(
                     f"{name} is {own!r} in the run to go on with, got {value!r}: a run goes on as "
@@ -106,19 +107,23 @@ class TrainingPlan:
                     "init set to this folder"
                 )
         recipe = options.get("recipe")
-        if (
-            recipe is not None
-            and _find_recipe(self.recipe.detector, recipe).name != self.recipe.name
-        ):
+        if recipe is not None and _find_recipe(self.recipe.detector, recipe).name != self._base:
             raise InputError(
                 f"recipe is {self.recipe.name!r} in the run to go on with, got {str(recipe)!r}"
             )
+
+    @property
+    def _base(self):
+        """Name of the recipe before its backbone was replaced."""
+        return self.recipe.name.partition(_OTHER_BACKBONE)[0]
 
     def command(self):
         """The command line that makes these weights, with the archive's name without folders."""
         settings = self.recipe.training
         words = ["astro-objdet", "train", self.recipe.detector, "--data", Path(self.data).name]
-        words += ["--recipe", self.recipe.name]
+        words += ["--recipe", self._base]
+        if self._base != self.recipe.name:
+            words += ["--backbone", self.recipe.backbone]
         for option, entry in _SETTINGS.items():
             words += [f"--{option.replace('_', '-')}", str(getattr(settings, entry))]
         init = Path(self.init).name if Path(self.init).exists() else self.init
@@ -136,8 +141,8 @@ def make_plan(detector, data, recipe=None, **options):
     recipe : str or `~astro_objdet.detectors.Recipe`, optional
         ``"bundled"`` (the usual), ``"paper"``, or a name.
     **options
-        ``steps``, ``batch_size``, ``learning_rate``, ``freeze``, ``ema``, and attributes of
-        `TrainingPlan`.
+        ``backbone``, another timm model than the recipe's; ``steps``, ``batch_size``,
+        ``learning_rate``, ``freeze``, ``ema``; and attributes of `TrainingPlan`.
 
     Returns
     -------
@@ -150,8 +155,14 @@ def make_plan(detector, data, recipe=None, **options):
     """
     if data is None:
         raise InputError("data must be given: the archive to train on")
+    known = {"backbone", *_SETTINGS, *(field.name for field in dataclasses.fields(TrainingPlan))}
+    _refuse_unknown(options, known)
     given = {name: value for name, value in options.items() if value is not None}
     recipe = _find_recipe(detector, recipe or "bundled")
+    backbone = given.pop("backbone", recipe.backbone)
+    if backbone != recipe.backbone:
+        name = f"{recipe.name}{_OTHER_BACKBONE}{backbone}"
+        recipe = recipe.replace(name=name, backbone=backbone)
     changes = {_SETTINGS[name]: given.pop(name) for name in _SETTINGS if name in given}
     training = dataclasses.replace(recipe.training, **changes)
     recipe = recipe.replace(training=training)
@@ -162,8 +173,27 @@ def make_plan(detector, data, recipe=None, **options):
     usual = {"evaluate_every": max(1, training.steps // 20)}
     usual["checkpoint_every"] = max(1, min(500, training.steps // 20))
     usual["log_every"] = max(1, min(50, training.steps // 20))
-    given["init"] = str(given.get("init", "imagenet"))
+    given["init"] = _whole_path(given.get("init", "imagenet"))
     return TrainingPlan(recipe=recipe, data=os.path.abspath(data), **(usual | given))
+
+
+def _whole_path(init):
+    """As given, or the absolute path of what is there: a run may go on from another folder."""
+    return os.path.abspath(init) if os.path.exists(init) else str(init)
+
+
+def _refuse_unknown(options, known):
+    for name in options:
+        if name not in known:
+            raise InputError(f"{name} is no option of training; it has {', '.join(sorted(known))}")
+
+
+def _entry_of(plan, settings, name):
+    """What an option of `make_plan` is in a plan."""
+    if name == "backbone":
+        return plan.recipe.backbone
+    _refuse_unknown([name], {*_SETTINGS, *vars(plan)})
+    return getattr(settings, _SETTINGS[name]) if name in _SETTINGS else getattr(plan, name)
 
 
 def _find_recipe(detector, recipe):
@@ -250,10 +280,12 @@ def what_may_mislead(plan, archive, record, count):
     """Sentences about the data, and about a run that goes on in ``count`` processes."""
     if archive.leak:
         yield f"scores on the test images are too good: {archive.leak}"
-    if plan.test_split is not None and plan.test_split not in archive.splits:
+    if plan.test_split not in archive.splits:
         yield (
             f"the archive has no split {plan.test_split!r}: there are no test losses and no scores"
         )
+    elif not archive.count_targets(plan.test_split):
+        yield f"the split {plan.test_split!r} has no targets: its scores say nothing"
     if not archive.complete:
         yield "the archive is half built; the images there were at the start are used"
     if record["processes"] != count:

@@ -141,7 +141,7 @@ def train(
     command : str, optional
         The command line, for the record.
     **options
-        ``recipe`` ("bundled", "paper" or a name), ``steps``, ``batch_size``,
+        ``recipe`` ("bundled", "paper" or a name), ``backbone``, ``steps``, ``batch_size``,
         ``learning_rate``, ``freeze``, ``ema``, ``init``, ``seed``, ``train_split``,
         ``test_split``, ``test_images``, ``log_every``, ``evaluate_every``,
         ``checkpoint_every``: see `~astro_objdet.trainingplan.make_plan`.
@@ -167,6 +167,8 @@ def train(
     with join_processes(device) as (processes, device):
         folder = RunFolder(output, _Drawer(listener or Listener(), output), processes.first)
         if resume:
+            if overwrite:
+                raise InputError("resume and overwrite: a run goes on, or another takes its place")
             plan = _plan_of(folder, detector, data, options)
         else:
             if processes.first and not overwrite:
@@ -213,7 +215,7 @@ def _datasets(plan):
     views = ArchiveViews(
         plan.data, plan.recipe, split=plan.train_split, length=length, seed=plan.seed
     )
-    if plan.test_split is None or plan.test_split not in views.archive.splits:
+    if plan.test_split not in views.archive.splits:
         return views, ()
     images = ArchiveImages(plan.data, plan.recipe, split=plan.test_split)
     return views, HeldBack(images, plan.test_images, plan.seed)

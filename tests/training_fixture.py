@@ -49,8 +49,8 @@ def make_square(number):
     return image, (int(x), int(y))
 
 
-def write_archive(path, n_train=6, n_test=3, *, redshift=0.2, splits=("train", "test")):
-    """An archive of squares, each a target at one redshift."""
+def write_archive(path, n_train=6, n_test=3, *, redshift=0.2, splits=("train", "test"), empty=()):
+    """An archive of squares, each a target at one redshift but for those of ``empty`` splits."""
     from astro_objdet.skies.archive import ArchiveWriter
 
     with ArchiveWriter(
@@ -62,8 +62,9 @@ def write_archive(path, n_train=6, n_test=3, *, redshift=0.2, splits=("train", "
     ) as archive:
         for number in range(n_train + n_test):
             image, (x, y) = make_square(number)
-            box = {"x1": x, "y1": y, "x2": x + 32, "y2": y + 32, "redshift": redshift}
             split = splits[number >= n_train]
+            box = {"x1": x, "y1": y, "x2": x + 32, "y2": y + 32, "redshift": redshift}
+            box["role"] = "ignored" if split in empty else "target"
             archive.append(image, [box], field=f"square_{number}", split=split)
     return path
 

@@ -212,7 +212,7 @@ def _ask_vizier(entry, timeout, service):
     except ImportError as error:
         raise InputError(
             "catalogues are fetched through astroquery, which is not installed: "
-            "pip install 'astro-objdet[survey]'"
+            "pip install astroquery"
         ) from error
     client = VizierClass(
         columns=["**", "_RA.icrs", "_DE.icrs"],

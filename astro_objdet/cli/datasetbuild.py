@@ -41,10 +41,8 @@ __all__ = ["build"]
 @click.option(
     "--size",
     type=click.IntRange(min=32),
-    default=640,
-    show_default=True,
     metavar="PIXELS",
-    help="Side of the windows, in pixels of the recipe.",
+    help="Side of the windows, in pixels of the recipe.  [default: its view, 1024, or the field]",
 )
 @click.option(
     "--overlap",

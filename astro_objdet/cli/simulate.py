@@ -152,10 +152,8 @@ def simulate(output, as_json, quiet, **options):
 @click.option(
     "--size",
     type=click.IntRange(min=32),
-    default=640,
-    show_default=True,
     metavar="PIXELS",
-    help="Side of the images.",
+    help="Side of the images.  [default: the recipe's view, 1024]",
 )
 @click.option(
     "--min-richness",

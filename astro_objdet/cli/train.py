@@ -30,6 +30,11 @@ __all__ = ["train"]
     metavar="NAME",
     help="bundled, as the weights that come along; paper; or a name.  [default: bundled]",
 )
+@click.option(
+    "--backbone",
+    metavar="NAME",
+    help="Another timm model as the backbone, such as convnext_nano.  [default: the recipe's]",
+)
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Steps to train.")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="N", help="Images of a step, in all."

@@ -213,6 +213,11 @@ class Recipe:
                 f"{self.tile} pixels, got {self.overlap}"
             )
 
+    @property
+    def view(self):
+        """Side in pixels of what training sees of an image at once: its view, else a tile."""
+        return self.training.view or self.tile
+
     def to_dict(self):
         """Plain dict of the recipe, fit for JSON."""
         return dataclasses.asdict(self)

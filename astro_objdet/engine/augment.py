@@ -7,6 +7,8 @@ it is given.
 
 import numpy as np
 
+from astro_objdet.skies.orientation import orient, random_orientation
+
 __all__ = ["observe", "picture", "turn", "window"]
 
 # Pixels at the border within which the centre of an object makes no target.
@@ -22,7 +24,7 @@ _I_TO_Z = np.float32(1.26)
 
 
 def turn(image, boxes, rng, *, quarter=True):
-    """One of the flips, and with ``quarter`` of the eight turns of a square.
+    """A flip of half of the images, or with ``quarter`` one of the eight turns of a square.
 
     Parameters
     ----------
@@ -38,20 +40,10 @@ def turn(image, boxes, rng, *, quarter=True):
     image, boxes
         The boxes as a list.
     """
-    boxes = [b.copy() for b in boxes]
-    if rng.random() < 0.5:
-        image = image[:, :, ::-1]
-        for b in boxes:
-            b[:, [0, 2]] = image.shape[2] - b[:, [2, 0]]
-    if quarter and rng.random() < 0.5:
-        image = image[:, ::-1]
-        for b in boxes:
-            b[:, [1, 3]] = image.shape[1] - b[:, [3, 1]]
-    if quarter and rng.random() < 0.5:
-        image = image.transpose(0, 2, 1)
-        for b in boxes:
-            b[:, :4] = b[:, [1, 0, 3, 2]]
-    return image, boxes
+    drawn = random_orientation(rng, vertical=0.5 if quarter else 0.0, turns=quarter)
+    turned = [orient(image, b[:, :4], drawn)[1] for b in boxes]
+    turned = [np.column_stack([new, b[:, 4:]]) for new, b in zip(turned, boxes, strict=True)]
+    return orient(image, np.empty((0, 4)), drawn)[0], turned
 
 
 def window(image, boxes, rng, size):

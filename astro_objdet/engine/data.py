@@ -109,6 +109,11 @@ class ArchiveViews(_OverArchive):
     def __init__(self, path, recipe, *, split="train", length, seed):
         super().__init__(path, recipe, split)
         check_positive("length", length)
+        if not self.archive.count_targets(split):
+            raise InputError(
+                f"has no positives in its split {split!r}: none of the objects there is a target",
+                self.archive.path,
+            )
         self.length, self.seed = length, seed
 
     def __len__(self):
@@ -127,7 +132,9 @@ class ArchiveViews(_OverArchive):
         if settings.augmentation != "none":
             quarter = settings.augmentation != "flip"
             image, boxes = turn(image, boxes, rng, quarter=quarter)
-        image, boxes = window(image, boxes, rng, settings.view)
+        # blank sky around an image that is smaller than the view teaches nothing
+        side = min(settings.view, max(image.shape[1:]))
+        image, boxes = window(image, boxes, rng, side)
         if settings.augmentation == "survey":
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)

@@ -87,6 +87,11 @@ def resolve_weights(name):
         return path / HUB_FILE
     if path.is_file():
         return path
+    if (path / "best.safetensors").is_file():
+        raise ModelError(
+            f"{path}: a run that has not ended; its best weights so far are in "
+            f"{path / 'best.safetensors'}"
+        )
     known = ", ".join(sorted(bundled)) or "none"
     raise ModelError(
         f"no weights at {text!r}: give a bundled name ({known}), "

@@ -269,8 +269,18 @@ class Archive:
         rows = np.flatnonzero(self._splits == split)
         if not len(rows):
             have = ", ".join(repr(name) for name in self.splits) or "none"
-            raise InputError(f"has no split {split!r}; it has {have}", self.path)
+            raise InputError(
+                f"has no split {split!r}; it has {have}. `astro-objdet dataset split` makes others",
+                self.path,
+            )
         return rows
+
+    def count_targets(self, split=None):
+        """Number of objects to be found in the images of a split, in all where it is None."""
+        chosen = np.zeros(self.n_images, dtype=bool)
+        chosen[self.rows(split)] = True
+        image = np.repeat(np.arange(self.n_images), self._rows["objects"])
+        return int((chosen[image] & (self._objects["role"] == 0)).sum())
 
     def wcs(self, i):
         """`~astropy.wcs.WCS` of image ``i``, None if it has none."""

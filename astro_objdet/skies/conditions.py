@@ -46,7 +46,7 @@ class Survey:
     ghost_radius : float
         Radius in arcsec of the ring that a reflection in the camera makes of a
         bright star; 0 for none.
-    binning : int
+    binning : float
         How many of the survey's own pixels a pixel is wide.
     bands : tuple of str
 
@@ -68,7 +68,7 @@ class Survey:
     aureole: tuple = (3e-5, 3e-5, 3e-5)
     spikes: float = 1.0
     ghost_radius: float = 0.0
-    binning: int = 1
+    binning: float = 1
     bands: tuple = ("g", "r", "i")
 
     def __post_init__(self):
@@ -87,7 +87,14 @@ class Survey:
             raise InputError(f"psf_beta must be above 1.1, got {self.psf_beta!r}")
 
     def binned(self, factor):
-        """The same survey averaged over ``factor`` x ``factor`` pixels."""
+        """The same survey averaged over ``factor`` x ``factor`` pixels.
+
+        Parameters
+        ----------
+        factor : float
+            From 1 up. The noise of a pixel is that of the mean, as if the survey's pixels could
+            be cut.
+        """
         return replace(
             self,
             pixel_scale=self.pixel_scale * factor,

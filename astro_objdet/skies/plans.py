@@ -1,5 +1,6 @@
 """Which fields are rendered: how many, where on the sky, with what in them."""
 
+import numbers
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -158,8 +159,8 @@ def plan_fields(survey="sdss", area=1.0, *, seed, size=2048, binning=1, seeing_s
     seed : int
     size : int
         Side of the fields in pixels, after binning.
-    binning : int
-        Average over as many of the survey's pixels each way.
+    binning : float
+        Average over as many of the survey's pixels each way, from 1 up.
     seeing_spread : float, optional
         Another rms of ln(PSF FWHM) than the survey's.
     **more
@@ -178,7 +179,8 @@ def plan_fields(survey="sdss", area=1.0, *, seed, size=2048, binning=1, seeing_s
     check_choice("survey", survey, SURVEYS)
     check_positive("area", area)
     size, seed = check_count("size", size), check_count("seed", seed, 0)
-    check_count("binning", binning)
+    if not (isinstance(binning, numbers.Real) and 1 <= binning < np.inf):
+        raise InputError(f"binning must be a number from 1 up, got {binning!r}")
     for part in more.get("parts", ()):
         check_choice("parts", part, PARTS)
     conditions = SURVEYS[survey]

@@ -13,11 +13,14 @@ from astropy import units as u
 from astropy.table import QTable, vstack
 
 from astro_objdet.catalogs.tables.files import write_table
-from astro_objdet.errors import InputError, check_count
+from astro_objdet.errors import InputError, check_choice, check_count
 from astro_objdet.files import write_whole
+from astro_objdet.images.resample import SCALE_TOLERANCE
 from astro_objdet.skies.archive import Archive, ArchiveWriter
+from astro_objdet.skies.conditions import SURVEYS
 from astro_objdet.skies.datasets.fieldfiles import field_name, make_room, write_field
 from astro_objdet.skies.datasets.provenance import package_versions
+from astro_objdet.skies.datasets.splitting import split_or_train
 from astro_objdet.skies.plans import PARTS, plan_fields
 from astro_objdet.skies.populations.haloes import RICHNESS_CUT
 
@@ -150,7 +153,7 @@ def render_archive(
     *,
     seed,
     recipe,
-    size=640,
+    size=None,
     roles=None,
     workers=1,
     overwrite=False,
@@ -164,17 +167,20 @@ def render_archive(
     ----------
     out : path-like
         The archive.
-    survey, area, seed, size, workers, overwrite, progress
+    survey, area, seed, workers, overwrite, progress
         As for `simulate`.
     recipe : `astro_objdet.detectors.Recipe`
-        Whose bands, labels and pixel scale it gets: the survey's pixels are binned to
-        the nearest whole number of them.
+        Whose bands, labels and pixel scale it gets: as many of the survey's pixels are
+        binned as one of its pixels is wide. Where it clips boxes, they end at the border.
+    size : int, optional
+        Side of the images in pixels of the recipe; by default what training shows at once.
     roles : `Roles`, optional
         Which clusters are targets.
     resume : bool
         Go on with an archive that was interrupted.
     **more
-        As `~astro_objdet.skies.plans.plan_fields` takes them. Without noise, the archive
+        As `~astro_objdet.skies.plans.plan_fields` takes them. Without ``parts``, the images
+        are split by cells of sky where that is possible. Without noise, the archive
         says so, and each training view gets noise of its own.
 
     Returns
@@ -190,8 +196,8 @@ def render_archive(
         The archive exists and neither ``overwrite`` nor ``resume`` is set.
     """
     roles = roles or Roles()
-    plan, _ = plan_fields(survey, area, seed=seed, size=size)
-    more.setdefault("binning", max(1, round(recipe.pixel_scale / plan.survey.pixel_scale)))
+    size = recipe.view if size is None else size
+    more["binning"] = _binning(survey, recipe, more.get("binning"))
     plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
     check_count("workers", workers)
     told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": asdict(roles)}
@@ -204,14 +210,10 @@ def render_archive(
         "unit": "nmgy / arcsec2",
         "labels": recipe.labels,
         "recipe": recipe.name,
+        "clip_boxes": recipe.clip_boxes,
         "provenance": told,
         "columns": ("i_central",),
     }
-    if abs(plan.survey.pixel_scale / recipe.pixel_scale - 1) > 0.01:
-        raise InputError(
-            f"binning must bring the {plan.survey.name} pixels to the {recipe.pixel_scale:g} "
-            f"arcsec of {recipe.name}; {more['binning']} gives {plan.survey.pixel_scale:g}"
-        )
     if resume and os.path.exists(out):
         _check_same(out, told)
         writer = ArchiveWriter.resume(out, **layout)
@@ -220,7 +222,7 @@ def render_archive(
     with writer:
         done = set(writer.fields)
         todo = [k for k in range(count) if field_name(plan.survey, k) not in done]
-        render = partial(_archived, plan, roles, recipe.labels[0])
+        render = partial(_archived, plan, roles, recipe.labels[0], recipe.clip_boxes)
         places, parts = plan.places(count)
         rendered = _rendered(render, places, workers, todo)
         for number, (k, (pixels, objects, wcs)) in enumerate(zip(todo, rendered, strict=True)):
@@ -229,10 +231,33 @@ def render_archive(
             )
             if progress is not None:
                 progress("rendering", len(done) + number + 1, count)
+        if not plan.parts:
+            split_or_train(writer)
     objects = Archive(out, need_targets=False).table
     rich = int((objects["richness"] >= RICHNESS_CUT).sum())
     groups = len(objects) - rich
     return Rendered(str(out), count, count * plan.field_area, rich, groups, [str(out)])
+
+
+def _binning(survey, recipe, asked):
+    """How many of the survey's pixels a pixel of the recipe is wide."""
+    check_choice("survey", survey, SURVEYS)
+    own = SURVEYS[survey].pixel_scale
+    wanted = recipe.pixel_scale / own
+    # whole numbers are what a survey's images can be binned by
+    whole = max(1, round(wanted))
+    wanted = whole if abs(whole / wanted - 1) <= SCALE_TOLERANCE else wanted
+    if wanted < 1:
+        raise InputError(
+            f"{recipe.name} has pixels of {recipe.pixel_scale:g} arcsec, finer than the {own:g} "
+            f"of {survey}"
+        )
+    if asked is not None and abs(asked / wanted - 1) > SCALE_TOLERANCE:
+        raise InputError(
+            f"binning must bring the {survey} pixels to the {recipe.pixel_scale:g} "
+            f"arcsec of {recipe.name}; {asked:g} gives {own * asked:g}"
+        )
+    return wanted if asked is None else asked
 
 
 def _check_same(out, told):
@@ -273,18 +298,17 @@ def _rendered(work, places, workers, numbers=None):
             yield from pool.map(work, some, [places[k] for k in some])
 
 
-def _archived(plan, roles, label, number, place):
+def _archived(plan, roles, label, clip, number, place):
     """Pixels (band, y, x) float16, objects, and WCS of one field for an archive."""
     rendered = plan.render(number, place)
     pixels = rendered.image / np.float32(plan.survey.pixel_scale**2)
     truth = rendered.truth
     x, y, half = (truth[name].to_value(u.pixel) for name in ("x", "y", "half_width"))
     # + 0.5: boxes count pixel edges, the truth pixel centres
+    edges = np.array([x - half, y - half, x + half, y + half]) + 0.5
+    edges = np.clip(edges, 0, plan.size) if clip else edges
     objects = {
-        "x1": x + 0.5 - half,
-        "y1": y + 0.5 - half,
-        "x2": x + 0.5 + half,
-        "y2": y + 0.5 + half,
+        **dict(zip(("x1", "y1", "x2", "y2"), edges, strict=True)),
         "label": [label] * len(truth),
         "role": roles(np.asarray(truth["richness"]), np.asarray(truth["redshift"])),
         "ra": truth["ra"].to_value(u.deg),

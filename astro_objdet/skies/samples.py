@@ -57,7 +57,7 @@ def cluster_sample(
     redshift, richness, declination : pair of float or None, optional
         Lowest and highest, None for an open end; None in place of a pair for no cut. Redshift and
         declination (degrees) lie between them, richness may be equal to them. A catalogue
-        without a richness needs ``richness=None``.
+        without a richness needs None, or a pair of None.
     columns : dict, optional
         Names of columns, for any of "ra", "dec", "redshift", "richness" and "name", where they
         are not to be recognised. The paper's members are ``{"richness": "N200"}`` of Wen et al.
@@ -89,6 +89,7 @@ def cluster_sample(
     """
     table, told = _read(catalogue)
     side = "catalogue"
+    richness = None if richness is None or tuple(richness) == (None, None) else richness
     names = _column_names(table, columns or {}, side, richness is not None)
     place = sky_positions(table, side=side, ra=names.get("ra"), dec=names.get("dec"))
     z = redshift_values(table, side=side, column=names["redshift"])
@@ -176,6 +177,8 @@ def random_offsets(sample, n=PAPER_OFFSETS, *, radius=PAPER_RADIUS, seed=0):
     result["offset_x"], result["offset_y"] = x * u.arcsec, y * u.arcsec
     result["cluster"], result["image"] = cluster, np.tile(np.arange(n), len(sample))
     for name in ("name", "ra", "dec", "redshift", "richness"):
+        if name not in sample.colnames:
+            raise InputError(f"sample must have the column {name}, as that of cluster_sample")
         result[name] = sample[name][cluster]
     told = {"n": int(n), "radius_arcsec": float(radius), "seed": seed}
     result.meta = {"sample": dict(sample.meta), "offsets": told}
@@ -296,6 +299,11 @@ def _centres(table, place, candidate, ambiguous):
             )
         return ra, dec, None
     lon, lat, p = (np.asarray(table[name], dtype=float) for name in _CANDIDATES)
+    if p.ndim != 2:
+        raise InputError(
+            f"{', '.join(_CANDIDATES)} must have a value for each candidate in a row, got the "
+            f"shape {p.shape}; remove or rename them"
+        )
     if candidate >= p.shape[1]:
         raise InputError(f"candidate must be below {p.shape[1]}, got {candidate}")
     # Where there is no such galaxy its probability is 0. The first stays at RA and DEC, which have

@@ -56,6 +56,7 @@ def test_one_process_needs_no_group(monkeypatch):
 PROGRAM = """
 import runpy, sys
 import torch
+from astro_objdet.engine.training import Training
 from astro_objdet.engine.training.distributed import join_processes
 
 with join_processes("cpu") as (processes, device):
@@ -68,6 +69,15 @@ with join_processes("cpu") as (processes, device):
         sys.exit("average")
     if processes.gather(rank) != [0, 1] or processes.tell(f"of {rank}") != "of 0":
         sys.exit("gather or tell")
+    # gradients are the mean over the processes, and so all keep the same weights
+    run = Training.run
+    def checked(self):
+        finished = run(self)
+        sums = [v.double().sum().item() for v in self.model.state_dict().values()]
+        if len({tuple(other) for other in processes.gather(sums)}) != 1:
+            sys.exit("weights differ")
+        return finished
+    Training.run = checked
     # a run that is stopped after step 5 and goes on
     fixture, archive, folder = sys.argv[1:]
     for arguments in (["--at", "5", "--signal", "15"], ["--resume"]):

@@ -118,6 +118,23 @@ def test_surroundings_come_in_without_a_change(tmp_path):
     assert torch.allclose(wider.roi_heads.box_head(pooled), expected)
 
 
+@pytest.mark.parametrize("theirs", [{"head_width": 24}, {"roi_size": 8}])
+def test_a_head_of_another_shape_is_told(tmp_path, theirs):
+    other = TINY.replace(roi_context=None, roi_core=None, **theirs)
+    first, _ = start_model(other, "none", seed=1)
+    path = tmp_path / "one.safetensors"
+    card = {"title": "first", "detector": "deepcee", "recipe": other.to_dict()}
+    save_weights(first.state_dict(), path, card)
+    with pytest.raises(ModelError, match=f"layers are not .*{[*theirs][0]}"):
+        start_model(TINY.replace(roi_context=3.0), path)
+
+
+def test_a_run_that_has_not_ended_offers_its_best_weights(tmp_path):
+    (tmp_path / "best.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="a run that has not ended; .*best.safetensors"):
+        start_model(TINY, tmp_path)
+
+
 def test_estimates_begin_anew_in_weights_without(tmp_path):
     first, _ = start_model(TINY.replace(estimates=()), "none", seed=1)
     card = {"title": "first", "detector": "deepcee", "recipe": TINY.to_dict()}

@@ -80,6 +80,10 @@ def whole(archive, tmp_path_factory):
 def assert_same_run(folder, whole):
     for name in ("model.safetensors", "best.safetensors", "evaluation.csv"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    # weights that were the best before
+    before = [path / "best.previous.safetensors" for path in (folder, whole)]
+    assert before[0].exists() == before[1].exists()
+    assert not before[0].exists() or before[0].read_bytes() == before[1].read_bytes()
     for one, other in zip(log_of(folder), log_of(whole), strict=True):
         timed = ("seconds", "images_per_second")
         assert [one[k] for k in one if k not in timed] == [other[k] for k in one if k not in timed]
@@ -188,6 +192,20 @@ def test_before_the_first_checkpoint_a_run_begins_again(whole, archive, tmp_path
     assert_same_run(folder, whole[0])
 
 
+def test_killed_between_an_evaluation_and_its_checkpoint(archive, tmp_path):
+    """The evaluation comes again; its weights are not what was the best before."""
+    often = {"evaluate_every": 2, "checkpoint_every": 5}
+
+    def fail():
+        raise InterruptedError
+
+    run(archive, tmp_path / "whole", **often)
+    with pytest.raises(InterruptedError):
+        run(archive, tmp_path / "run", Heard(5, fail), **often)
+    assert run(archive, tmp_path / "run", resume=True).finished
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
 def test_a_finished_run_is_left_as_it_is(whole, archive):
     folder, report = whole
     again = run(archive, folder, resume=True)
@@ -247,6 +265,34 @@ def test_resuming_another_run(whole, archive, tmp_path):
     moved = tmp_path / "moved.h5"
     moved.write_bytes(Path(archive).read_bytes())
     assert run(archive, folder, resume=True, data=moved).finished
+
+
+def test_resuming_and_overwriting_exclude_each_other(archive, tmp_path):
+    with pytest.raises(InputError, match="resume and overwrite: a run goes on, or another"):
+        run(archive, tmp_path, resume=True, overwrite=True)
+    with pytest.raises(InputError, match="step is no option of training; it has .*steps"):
+        run(archive, tmp_path, step=7)
+
+
+def test_splits_without_targets(tmp_path):
+    archive = write_archive(tmp_path / "a.h5", n_train=3, n_test=2, empty=("test",))
+    heard = Heard()
+    run(archive, tmp_path / "run", heard, steps=2)
+    assert heard.notices == ["the split 'test' has no targets: its scores say nothing"]
+    archive = write_archive(tmp_path / "b.h5", n_train=2, n_test=1, empty=("train",))
+    with pytest.raises(InputError, match=r"b.h5: has no positives in its split 'train'"):
+        run(archive, tmp_path / "other")
+
+
+def test_another_backbone(archive, tmp_path):
+    report = run(archive, tmp_path / "run", Heard(1, stop), backbone="test_convnext")
+    assert not report.finished
+    again = run(archive, tmp_path / "run", resume=True, backbone="test_convnext", recipe=TINY)
+    card = Detector.from_pretrained(again.weights, device="cpu").card
+    assert card["recipe"]["backbone"] == "test_convnext"
+    assert "--recipe deepcee-tiny --backbone test_convnext" in card["training"]["command"]
+    with pytest.raises(InputError, match="backbone is 'test_convnext' in the run to go on with"):
+        run(archive, tmp_path / "run", resume=True, backbone="test_resnet")
 
 
 def test_archive_without_a_test_split(tmp_path):

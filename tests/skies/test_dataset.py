@@ -169,7 +169,7 @@ def test_box_sizes_from_columns_and_angles():
     [
         ({"box_size": "500 kpc"}, "box_size is a length .500 kpc., which needs a redshift"),
         ({"box_size": "3 Jy"}, "box_size must be an angle or a length|there is no column"),
-        ({"box_size": "w"}, "box_size: column 'w' of the truth table has no unit; set its unit"),
+        ({"box_size": "w"}, "box_size: column 'w' of the object table has no unit; set its unit"),
         ({"label": "ring"}, "label must be one of arc, lens; got 'ring'"),
         ({"label": "arc", "label_column": "kind"}, "exclude each other"),
         ({"label_column": "none"}, "there is no column 'none'; it has"),
@@ -189,7 +189,7 @@ def test_truth_tables_that_do_not_do(changes, message):
 
 
 def test_table_without_positions_or_usable_rows():
-    with pytest.raises(InputError, match="truth table"):
+    with pytest.raises(InputError, match="object table"):
         truth_of(Table({"x": [1.0], "y": [2.0]}), ("cluster",))
     table = Table({"ra": [10.0], "dec": [1.0], "z": [0.0]})
     with pytest.raises(InputError, match="no row can be used .redshift is 0 or negative: 1."):

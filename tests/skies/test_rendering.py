@@ -9,10 +9,11 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 from astro_objdet.catalogs.tables.files import read_table
-from astro_objdet.detectors.deepcee import BUNDLED
+from astro_objdet.detectors.deepcee import BUNDLED, PAPER
 from astro_objdet.errors import InputError, OutputExistsError
 from astro_objdet.images import read_bands
 from astro_objdet.skies.archive import Archive
+from astro_objdet.skies.conditions import SURVEYS
 from astro_objdet.skies.plans import plan_fields
 from astro_objdet.skies.rendering import Roles, render_archive, simulate
 from astro_objdet.skies.splits import split_cells
@@ -197,6 +198,30 @@ def test_pixels_must_be_the_recipes(tmp_path):
     with pytest.raises(InputError, match="binning must bring the sdss pixels to the 0.792 arcsec"):
         render_archive(tmp_path / "a.h5", "sdss", 0.001, seed=1, recipe=RECIPE, size=64, binning=1)
     assert not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.parametrize("recipe", [BUNDLED, PAPER], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_archives_of_every_survey_fit_the_recipes(tmp_path, survey, recipe):
+    options = {"seed": 3, "size": 48, "cluster_odds": (0, 1), "faintest": 18.0, "parts": ("train",)}
+    render_archive(tmp_path / "a.h5", survey, 1e-9, recipe=recipe, **options)
+    archive = Archive(tmp_path / "a.h5", recipe=recipe)
+    assert archive.clip_boxes == recipe.clip_boxes
+    x1, x2 = archive.table["x1"], archive.table["x2"]
+    assert ((x1 >= 0) & (x2 <= 48)).all() == recipe.clip_boxes
+
+
+def test_a_survey_coarser_than_the_recipe(tmp_path):
+    fine = RECIPE.replace(pixel_scale=0.3)
+    with pytest.raises(InputError, match="has pixels of 0.3 arcsec, finer than the 0.396 of sdss"):
+        render_archive(tmp_path / "a.h5", "sdss", 1e-9, seed=1, recipe=fine)
+
+
+def test_an_archive_from_anywhere_is_for_training(tmp_path):
+    options = {"seed": 3, "size": 48, "cluster_odds": (0, 1), "faintest": 18.0}
+    with pytest.warns(UserWarning, match="not split, all images are for training"):
+        render_archive(tmp_path / "a.h5", area=1e-9, recipe=BUNDLED, **options)
+    assert Archive(tmp_path / "a.h5").splits == {"train": 1}
 
 
 def test_a_full_sky_is_told():

@@ -24,7 +24,12 @@ from astro_objdet.errors import InputError, check_choice
 __all__ = ["check_names", "find_column", "find_positions", "frame_of", "listed", "ucd_of"]
 
 # As the parameters of cross-match and evaluation are called.
-_OPTION = "{side}_columns"
+_SIDES = ("left", "right", "found", "truth")
+
+
+def _option(side):
+    """The parameter that names the columns of a table; one that comes alone has no side."""
+    return f"{side}_columns" if side in _SIDES else "columns"
 
 
 def find_positions(table, side):
@@ -62,9 +67,9 @@ def find_positions(table, side):
     if not chosen:
         raise InputError(
             f"{side} table: no columns with positions were recognised among "
-            f"{listed(table)}; name the two columns ({_OPTION.format(side=side)})"
+            f"{listed(table)}; name the two columns ({_option(side)})"
         )
-    _check_one(chosen, side, "positions", _OPTION.format(side=side))
+    _check_one(chosen, side, "positions", _option(side))
     units = [getattr(table[name], "unit", None) for name in chosen[0]]
     how = "unit and name" if all(map(_is_angle, units)) else "name"
     return chosen[0], frame_of(table, chosen[0]), how

@@ -8,9 +8,9 @@ from pathlib import Path
 from astro_objdet.engine.training.assessing import LOSSES
 from astro_objdet.engine.training.checkpoints import Checkpoints
 from astro_objdet.engine.training.recording import Recorder
-from astro_objdet.engine.weights import save_weights
-from astro_objdet.errors import InputError, OutputExistsError, ResourceError
-from astro_objdet.files import write_whole
+from astro_objdet.engine.weights import load_card, save_weights
+from astro_objdet.errors import InputError, OutputExistsError
+from astro_objdet.files import translated, write_whole
 
 __all__ = ["EVALUATION_COLUMNS", "FILES", "LOG_COLUMNS", "RunFolder"]
 
@@ -74,7 +74,7 @@ class RunFolder(Recorder):
             for name in FILES:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _translated(error, self.path) from error
+            raise translated(error, self.path, "made") from error
         self.record = record
         self._write_record()
 
@@ -114,7 +114,8 @@ class RunFolder(Recorder):
     def best(self, state, step, row):
         path = self.path / "best.safetensors"
         previous = self.path / "best.previous.safetensors"
-        if path.is_file():
+        # after a crash a later best may be there, which is about to come again
+        if path.is_file() and load_card(path)["training"]["steps"] < step:
             write_whole(previous, path.read_bytes(), overwrite=True)
         save_weights(state, path, self.make_card(step, row), overwrite=True)
         self.listener.best(state, step, row)
@@ -163,7 +164,7 @@ class RunFolder(Recorder):
             with open(path, "a") as file:
                 file.write(text.getvalue())
         except OSError as error:
-            raise _translated(error, path) from error
+            raise translated(error, path, "written") from error
 
     def _cut(self, name, columns, step):
         """Keep the rows up to a step, and no half row."""
@@ -184,7 +185,3 @@ def _cell(value):
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _translated(error, path):
-    return ResourceError(f"{path}: cannot be written: {error.strerror or error}")

@@ -1,7 +1,7 @@
 """What a training starts from: ImageNet, an encoder of galaxies, or weights of ours."""
 
 import json
-from pathlib import Path
+import os
 
 import timm
 import torch
@@ -82,8 +82,8 @@ def _file_of(text):
     for prefix in _HUB:
         if text.startswith(prefix):
             text = "hf://" + text.removeprefix(prefix)
-    folder = Path(text)
-    return resolve_weights(folder / "model.safetensors" if folder.is_dir() else text)
+    # a folder comes before a bundled name
+    return resolve_weights(os.path.abspath(text) if os.path.isdir(text) else text)
 
 
 def _has_card(path):
@@ -131,9 +131,9 @@ def _load_ours(model, path, recipe):
         origin["begun_anew"] = _CLASSES.rstrip(".")
     if _sees_more(recipe, card["recipe"]):
         # what comes in has weights of zero, and is learnt
-        wide = torch.zeros_like(model.state_dict()[_POOLED])
-        wide[:, : state[_POOLED].shape[1]] = state[_POOLED]
-        state[_POOLED] = wide
+        narrow = state[_POOLED]
+        state[_POOLED] = torch.zeros_like(model.state_dict()[_POOLED])
+        state[_POOLED][:, : narrow.shape[1]] = narrow
     if tuple(card["recipe"].get("estimates", ())) != recipe.estimates:
         # a layer that learned other properties is none for these
         state = {k: v for k, v in state.items() if not k.startswith(_ESTIMATES)}
@@ -150,7 +150,9 @@ def _load_ours(model, path, recipe):
 
 
 def _sees_more(recipe, theirs):
-    """Whether the head sees what theirs sees, and something behind it."""
+    """Whether the head sees what theirs sees, and something behind it; all else is alike."""
+    if {*_differing(recipe, theirs)} - {"roi_context", "roi_core"}:
+        return False
     context, core = theirs.get("roi_context"), theirs.get("roi_core")
     if context is None and core is None:
         return bool(recipe.roi_context or recipe.roi_core)
@@ -159,9 +161,14 @@ def _sees_more(recipe, theirs):
 
 def _unlike(recipe, theirs):
     """In words, what makes the layers of two recipes differ."""
+    differing = _differing(recipe, theirs).items()
+    return "; ".join(f"{name} is {own}, of the weights {theirs[name]}" for name, own in differing)
+
+
+def _differing(recipe, theirs):
+    """Entries of a recipe that decide on layers and are others in a card's recipe."""
     own = json.loads(json.dumps(recipe.to_dict()))  # tuples are lists in a card
-    names = [name for name in _LAYERS if own[name] != theirs.get(name, own[name])]
-    return "; ".join(f"{name} is {own[name]}, of the weights {theirs[name]}" for name in names)
+    return {name: own[name] for name in _LAYERS if own[name] != theirs.get(name, own[name])}
 
 
 def _load_encoder(backbone, name, path):

@@ -67,20 +67,7 @@ class ArchiveWriter:
         Further numbers that objects may have.
     compression : str, optional
         ``"gzip"`` (level 1), ``"none"``, or ``"auto"``: gzip for 8-bit
-        pictures only. Of (3, 640, 640) pixels of SDSS depth, per image on one core:
-
-        ======= ======= ======= =======
-        pixels  packed  size    reading
-        ======= ======= ======= =======
-        float16 none    2.46 MB 0.4 ms
-        float16 gzip    2.15 MB 9 ms
-        float32 none    4.92 MB 1.5 ms
-        float32 gzip    4.23 MB 11 ms
-        uint8   none    1.23 MB 0.2 ms
-        uint8   lzf     1.17 MB 5 ms
-        uint8   gzip    0.86 MB 6 ms
-        ======= ======= ======= =======
-
+        pictures only, since the sky noise of fluxes does not compress.
     overwrite : bool, optional
         Whether an existing file is replaced; it is when the empty archive is made.
 

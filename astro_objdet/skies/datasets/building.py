@@ -1,5 +1,6 @@
 """`build`: fields and a table of known objects become an archive."""
 
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def build(
     *,
     recipe,
     truth=None,
-    size=640,
+    size=None,
     overlap=None,
     stretched=False,
     dtype="float16",
@@ -66,8 +67,9 @@ def build(
     truth : path-like, optional
         Table of known objects; by default ``truth.ecsv`` (or another suffix) in a folder of
         ``inputs``.
-    size : int
-        Side of a window in pixels of the recipe.
+    size : int, optional
+        Side of a window in pixels of the recipe; by default what training shows at once, or
+        the first field's shorter side if that is less.
     overlap : int, optional
         Pixels that neighbours share; a quarter of ``size`` by default. Windows are added for
         objects that lie whole in none.
@@ -109,7 +111,6 @@ def build(
         The disk is full; what was appended stays, for ``resume``.
     """
     check_fraction("max_masked", max_masked)
-    overlap = size // 4 if overlap is None else overlap
     truth_path = find_truth(inputs, truth)
     paths, problems = expand_inputs(inputs)
     paths = [path for path in paths if path.resolve() != truth_path.resolve()]
@@ -118,6 +119,9 @@ def build(
     if not fields:
         raise problems[0][1] if problems else InputError("no image was given")
     check_writable(output, overwrite or resume, [*paths, truth_path])
+    read = partial(read_bands, bands=bands, hdu=hdu, unit=unit, zero_point=zero_point)
+    size = _usual_size(fields, read, recipe) if size is None else size
+    overlap = size // 4 if overlap is None else overlap
     known = truth_of(read_table(truth_path), recipe.labels, **objects)
     given = {"size": size, "overlap": overlap, "stretched": stretched, "max_masked": max_masked}
     given |= {name: value for name, value in objects.items() if value is not None}
@@ -134,7 +138,6 @@ def build(
         overwrite=overwrite,
     )  # fmt: skip
     making.failures.extend(failures)
-    read = partial(read_bands, bands=bands, hdu=hdu, unit=unit, zero_point=zero_point)
     stretch = stretch_from_dict(recipe.stretch) if stretched else None
     cut = partial(FieldWindows, recipe=recipe, truth=known, size=size, overlap=overlap,
                   stretch=stretch)  # fmt: skip
@@ -142,6 +145,18 @@ def build(
         seen = _each_field(making, fields, read, cut, len(known), progress)
         making.finish(partial(split_or_train, scheme=scheme, seed=seed), int((~seen).sum()))
     return making.report(known)
+
+
+def _usual_size(fields, read, recipe):
+    """What training shows at once, in pixels; less if the first field that is whole is smaller."""
+    for field in fields:
+        try:
+            with warnings.catch_warnings(action="ignore"), read(field.image) as stack:
+                scale = stack.pixel_scale.to_value("arcsec") / recipe.pixel_scale
+                return max(1, min(recipe.view, round(min(stack.shape[1:]) * scale)))
+        except AstroObjdetError:
+            continue  # it is told about when it is read for good
+    return recipe.view
 
 
 def find_truth(inputs, truth=None):

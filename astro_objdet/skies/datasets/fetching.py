@@ -174,7 +174,7 @@ def _known(catalogue, sample, recipe, box_size, redshift, richness):
     place = tuple(named[name] for name in ("ra", "dec") if name in named)
     return truth_of(
         read_table(catalogue), recipe.labels, box_size=box_size,
-        target={name: cut for name, cut in cuts.items() if cut is not None},
+        target={name: cut for name, cut in cuts.items() if cut and tuple(cut) != (None, None)},
         ignore={"redshift": _EVERYTHING}, columns=place, redshift=named["redshift"],
         richness=named.get("richness"),
     )  # fmt: skip

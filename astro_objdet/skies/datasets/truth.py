@@ -19,7 +19,7 @@ from astro_objdet.skies.archives.layout import OBJECT_COLUMNS, ROLES
 
 __all__ = ["Truth", "truth_of"]
 
-_SIDE = "truth"
+_SIDE = "object"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,5 +130,5 @@ def astroquery_missing(error):
     """The error that says what to install."""
     return InputError(
         "images are fetched through astroquery, which is not installed: "
-        f"pip install 'astro-objdet[survey]' ({error})"
+        f"pip install astroquery ({error})"
     )
