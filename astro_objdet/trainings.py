@@ -176,6 +176,8 @@ def train(
             plan = make_plan(detector, data, **options)
         views, held_back = _datasets(plan)
         model, origin = _start(plan, folder, resume)
+        if plan.recipe.estimates:
+            model.roi_heads.box_predictor.expect(*views.typical())
         training = _training(model, views, held_back, plan, folder, processes, device, workers)
         if processes.first:
             identity = check_identity(plan, folder.record)

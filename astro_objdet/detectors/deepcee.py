@@ -88,6 +88,7 @@ BUNDLED = PAPER.replace(
         batch_size=2,
         steps=5500,
         freeze_stages=0,
+        backbone_rate=0.25,
         ema=0.999,
         view=1024,
         augmentation="survey",

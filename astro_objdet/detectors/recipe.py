@@ -31,6 +31,8 @@ class TrainingSettings:
     freeze_stages : int
         Stages of the backbone, counted from the image, that stay as they came;
         -1 freezes all of it.
+    backbone_rate : float
+        Factor on the learning rate of the backbone.
     initialisation : str
         ``"torchvision"``, or ``"paper"`` for the RPN and head of Deep-CEE section 2.1.
     ema : float
@@ -58,6 +60,7 @@ class TrainingSettings:
     batch_size: int = 2
     steps: int = 1500
     freeze_stages: int = 0
+    backbone_rate: float = 1.0
     initialisation: str = "torchvision"
     ema: float = 0.0
     view: int = 0
@@ -68,7 +71,7 @@ class TrainingSettings:
         check_choice("schedule", self.schedule, ("constant", "cosine", "one-cycle"))
         check_choice("initialisation", self.initialisation, ("paper", "torchvision"))
         check_choice("augmentation", self.augmentation, ("none", "flip", "turn", "survey"))
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "backbone_rate", "clip_norm"):
             check_positive(name, getattr(self, name))
         for name in ("momentum", "weight_decay", "ema"):
             check_fraction(name, getattr(self, name))
@@ -127,10 +130,12 @@ class Recipe:
         Side of the pooled features and width of the two hidden layers.
     roi_context : float or None
         How many times as wide as a box its surroundings are, whose features the detection
-        network sees as well; None for the box alone.
+        network sees as well, see `~astro_objdet.engine.context.ContextHead`; None for
+        torchvision's network, which sees the box alone.
     roi_core : float or None
-        How many times as wide as a box the part of the image in its middle is that the
-        detection network sees as it is; None for feature maps alone.
+        How many times as wide as a box the middle one of three apertures is, whose colours the
+        detection network sees, see `~astro_objdet.engine.colours.ApertureColours`; None for
+        feature maps alone.
     estimates : tuple of str
         Columns of the archive, such as ``"richness"``, that the detection network learns to
         estimate for each object.
@@ -194,6 +199,8 @@ class Recipe:
             raise InputError(f"{self.name}.roi_context must be above 1, got {self.roi_context}")
         if self.roi_core is not None and not 0 < self.roi_core <= 1:
             raise InputError(f"{self.name}.roi_core must be above 0, up to 1, got {self.roi_core}")
+        if self.roi_core is not None and self.roi_context is None:
+            raise InputError(f"{self.name}.roi_core needs roi_context as well")
         if not all(isinstance(name, str) and len(name) > 1 for name in self.estimates):
             raise InputError(
                 f"{self.name}.estimates must be names of columns, got {self.estimates!r}"

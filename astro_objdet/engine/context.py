@@ -1,16 +1,24 @@
-"""Features of a box together with those of its surroundings, and the image in its middle."""
+"""A detection network that sees a box, its surroundings, and the colours in its middle."""
+
+import math
 
 import torch
+from torch import nn
+from torch.nn import functional
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-__all__ = ["ContextRoIAlign"]
+__all__ = ["ContextHead", "ContextRoIAlign"]
 
 #: The name under which a backbone's feature maps hold the image itself.
 IMAGE = "image"
+#: Channels that the features of a box, and of its surroundings, are reduced to.
+REDUCED = 48
+#: torchvision takes the map of stride 16 for boxes of this side, and others by powers of two.
+USUAL_SIDE, USUAL_STRIDE = 224.0, 16
 
 
 class ContextRoIAlign(MultiScaleRoIAlign):
-    """RoIAlign of each box, of the same box enlarged, and of the image in its middle.
+    """RoIAlign of each box and of the same box enlarged, and colours of what is in its middle.
 
     The members of a cluster reach several times as far as the box around its central
     galaxy; how many there are tells it from a poor group. The colours of the central galaxy
@@ -20,27 +28,112 @@ class ContextRoIAlign(MultiScaleRoIAlign):
     ----------
     featmap_names, output_size, sampling_ratio
         As for `torchvision.ops.MultiScaleRoIAlign`.
-    context : float, optional
+    strides : sequence of int
+        Of the maps.
+    context : float
         How many times as wide as a box its surroundings are.
-    core : float, optional
-        How many times as wide as a box the part of the image is that is seen as it is.
+    colours : `ApertureColours`, optional
     """
 
-    def __init__(self, featmap_names, output_size, sampling_ratio, *, context=None, core=None):
+    def __init__(
+        self, featmap_names, output_size, sampling_ratio, *, strides, context, colours=None
+    ):
         super().__init__(featmap_names, output_size, sampling_ratio)
-        self.context, self.core = context, core
+        self.strides, self.context, self.colours = tuple(strides), context, colours
 
     def forward(self, x, boxes, image_shapes):
-        """Pooled features (n, c, h, w): of the boxes, their surroundings, and the image."""
-        parts = [super().forward(x, boxes, image_shapes)]
-        if self.context:
-            wide = [scaled(some, self.context) for some in boxes]
-            parts.append(super().forward(x, wide, image_shapes))
-        if self.core:
-            small = [scaled(some, self.core) for some in boxes]
-            size = self.output_size
-            parts.append(roi_align(x[IMAGE], small, size, sampling_ratio=4, aligned=True))
-        return torch.cat(parts, dim=1)
+        """Features of boxes, as `ContextHead` takes them.
+
+        Parameters
+        ----------
+        x : dict of str to `torch.Tensor`
+            Feature maps (n, c, h, w), and the image (n, 3, h, w) where colours are seen.
+        boxes : list of `torch.Tensor` (m, 4)
+        image_shapes : list of tuple of int
+            Not needed: the strides are known.
+
+        Returns
+        -------
+        tuple of `torch.Tensor`
+            The box's and its surroundings' (m, c, size, size), and colours (m, k).
+        """
+        parts = [
+            self._pooled(x, some) for some in (boxes, [scaled(b, self.context) for b in boxes])
+        ]
+        if self.colours is not None:
+            parts.append(self.colours(x[IMAGE], boxes))
+        return tuple(parts)
+
+    def _pooled(self, x, boxes):
+        """As torchvision's, but for half a cell: the first cell of a map is half a stride in."""
+        maps = [x[name] for name in self.featmap_names]
+        rows = [functional.pad(b, (1, 0), value=float(k)) for k, b in enumerate(boxes)]
+        rows = torch.cat(rows)
+        level = self._level(rows[:, 1:])
+        pooled = rows.new_zeros((len(rows), maps[0].shape[1], *self.output_size))
+        for number, (part, stride) in enumerate(zip(maps, self.strides, strict=True)):
+            here = torch.nonzero(level == number).squeeze(1)
+            found = roi_align(
+                part, rows[here], self.output_size, 1 / stride, self.sampling_ratio, aligned=True
+            )
+            pooled = pooled.index_put((here,), found.to(pooled.dtype))
+        return pooled
+
+    def _level(self, boxes):
+        """Number of the map that a box is read from, by its size."""
+        side = torch.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+        usual = math.log2(USUAL_STRIDE) - math.log2(self.strides[0])
+        level = torch.floor(usual + torch.log2(side / USUAL_SIDE + 1e-6))
+        return level.clamp(0, len(self.strides) - 1)
+
+
+class ContextHead(nn.Module):
+    """Two hidden layers over what `ContextRoIAlign` gives.
+
+    The features of a box, and of its surroundings, come at any size of numbers. They are
+    normalised, and their scale is an input of its own: with large inputs a single step of
+    training can end a hidden unit for good.
+
+    Parameters
+    ----------
+    channels, size : int
+        Of the pooled features.
+    width : int
+        Of both hidden layers.
+    colours : int
+        Number of colours; 0 for none.
+    """
+
+    def __init__(self, channels, size, width, colours=0):
+        super().__init__()
+        self.near, self.wide = _Reduced(channels), _Reduced(channels)
+        self.colours = None
+        if colours:
+            layers = nn.Linear(colours, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()
+            self.colours = nn.Sequential(*layers)
+        self.fc6 = nn.Linear(2 * (REDUCED * size**2 + 1) + (64 if colours else 0), width)
+        self.fc7 = nn.Linear(width, width)
+
+    def forward(self, parts):
+        """Hidden features (m, width) of boxes."""
+        seen = [self.near(parts[0]), self.wide(parts[1])]
+        if self.colours is not None:
+            seen.append(self.colours(parts[2]))
+        hidden = functional.gelu(self.fc6(torch.cat(seen, dim=1)))
+        return functional.gelu(self.fc7(hidden))
+
+
+class _Reduced(nn.Module):
+    """Pooled features (m, c, h, w), normalised box by box, in fewer channels: (m, n)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, REDUCED, 1)
+
+    def forward(self, pooled):
+        rms = pooled.pow(2).mean(dim=(1, 2, 3), keepdim=True).add(1e-6).sqrt()
+        reduced = functional.gelu(self.reduce(pooled / rms))
+        return torch.cat([reduced.flatten(1), rms.log().flatten(1)], dim=1)
 
 
 def scaled(boxes, factor):

@@ -79,6 +79,20 @@ class _OverArchive(Dataset):
         here = np.isfinite(logs).any(axis=0) & ~(objects["redshift"] > self._reach)
         return np.column_stack([boxes, logs.T])[here].astype(np.float32)
 
+    def typical(self):
+        """Mean of ln of the recipe's estimates over the objects of the split, and their rms.
+
+        Returns
+        -------
+        pair of `numpy.ndarray` (k,), float64
+        """
+        parts = [
+            self._known(np.zeros((len(o), 5)), o) for o in map(self.archive.objects, self.rows)
+        ]
+        logs = np.concatenate(parts)[:, 5:]
+        logs = np.ma.masked_invalid(logs)
+        return logs.mean(axis=0).filled(0), np.maximum(logs.std(axis=0).filled(1), 0.1)
+
     def _stretched(self, image):
         """The recipe's view of an image; what is masked in any band is empty sky."""
         image = _unmasked(image)
@@ -139,7 +153,9 @@ class ArchiveViews(_OverArchive):
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)
             if rng.random() < PICTURES:
-                return _item(picture(_unmasked(image), rng), *boxes)
+                # fluxes are not to be had from it, and so no properties
+                taught, ignored, known = boxes
+                return _item(picture(_unmasked(image), rng), taught, ignored, known[:0])
         return _item(self._stretched(image), *boxes)
 
 

@@ -11,10 +11,11 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 __all__ = ["EstimatingPredictor", "estimate_properties"]
 
-#: Rms by which a known box is moved, and ln of its side changed, before its properties are
-#: learned: by as much as a box that is found is off.
-JITTER = 0.06
-#: Where the loss turns from square to absolute, in ln of a property.
+#: Before the properties of a known box are learned it is changed by as much as a box that is found
+#: is off, or else a redshift would be read from the size of the box alone: rms of its
+#: centre along each axis in sides, of ln of its side, and of ln of each axis besides.
+CENTRE, SIDE, AXIS = 0.03, 0.15, 0.02
+#: Where the loss turns from square to absolute, in spreads of ln of a property.
 BEND = 0.25
 
 
@@ -33,9 +34,26 @@ class EstimatingPredictor(FastRCNNPredictor):
     def __init__(self, width, classes, properties):
         super().__init__(width, classes)
         self.estimates = nn.Linear(width, properties)
-        # ln of a property is near 0; what is learned begins as an unbiased guess
         nn.init.zeros_(self.estimates.weight)
         nn.init.zeros_(self.estimates.bias)
+        self.register_buffer("typical", torch.zeros(properties))
+        self.register_buffer("spread", torch.ones(properties))
+
+    def expect(self, typical, spread):
+        """Set what estimates begin at, unless that was done, or came with weights.
+
+        Parameters
+        ----------
+        typical, spread : sequence of float
+            Mean of ln of the properties of the objects to learn from, and its rms.
+        """
+        if not self.typical.any():
+            self.typical.copy_(torch.as_tensor(typical))
+            self.spread.copy_(torch.as_tensor(spread))
+
+    def estimate(self, hidden):
+        """Ln of the properties (n, k) of boxes, from their hidden features (n, width)."""
+        return self.typical + self.spread * self.estimates(hidden)
 
 
 def estimate_properties(heads):
@@ -69,29 +87,30 @@ def estimate_properties(heads):
 
 def _estimates(heads, features, boxes, image_shapes):
     if not sum(map(len, boxes)):
-        layer = heads.box_predictor.estimates
-        return layer.weight.new_zeros((0, layer.out_features))
+        return heads.box_predictor.typical.new_zeros((0, len(heads.box_predictor.typical)))
     pooled = heads.box_roi_pool(features, boxes, image_shapes)
-    return heads.box_predictor.estimates(heads.box_head(pooled))
+    return heads.box_predictor.estimate(heads.box_head(pooled))
 
 
 def _loss(heads, features, image_shapes, targets):
-    """Smooth L1 over what is known, the mean over the objects of all images."""
+    """Smooth L1 in spreads, over what is known, the mean over the objects of all images."""
     empty = targets[0]["boxes"].new_zeros((0, 4))
     boxes = [_moved(target.get("known", empty)) for target in targets]
     read = _estimates(heads, features, boxes, image_shapes)
     if not len(read):
         return read.sum()
     wanted = torch.cat([t["properties"] for t in targets if len(t.get("known", ()))])
-    known = wanted.isfinite()
-    loss = functional.smooth_l1_loss(read[known], wanted[known], beta=BEND, reduction="sum")
-    return loss / len(wanted)
+    known, spread = wanted.isfinite(), heads.box_predictor.spread
+    read, wanted = ((values / spread)[known] for values in (read, wanted))
+    loss = functional.smooth_l1_loss(read, wanted, beta=BEND, reduction="sum")
+    return loss / len(known)
 
 
 def _moved(boxes):
     """Boxes as far off as ones that are found."""
     centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    grain = torch.randn_like(boxes) * JITTER
-    centre = centre + grain[:, :2] * side
-    half = side * torch.exp(grain[:, 2:]) / 2
+    grain = torch.randn_like(boxes)
+    common = torch.randn_like(boxes[:, :1])
+    centre = centre + CENTRE * grain[:, :2] * side
+    half = side * torch.exp(SIDE * common + AXIS * grain[:, 2:]) / 2
     return torch.cat([centre - half, centre + half], dim=1)

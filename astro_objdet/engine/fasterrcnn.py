@@ -4,9 +4,11 @@ from torch import nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.engine.backbones import make_backbone
-from astro_objdet.engine.context import IMAGE, ContextRoIAlign
+from astro_objdet.engine.colours import ApertureColours
+from astro_objdet.engine.context import IMAGE, ContextHead, ContextRoIAlign
 from astro_objdet.engine.estimates import EstimatingPredictor, estimate_properties
 
 __all__ = ["build_model", "initialise_as_paper"]
@@ -39,11 +41,7 @@ def build_model(recipe, pretrained_backbone=False):
     )
     n_maps, n_labels = len(recipe.strides), len(recipe.labels)
     anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
-    maps = [str(k) for k in range(n_maps)]
-    pool = ContextRoIAlign(
-        maps, recipe.roi_size, 2, context=recipe.roi_context, core=recipe.roi_core
-    )
-    pooled = backbone.out_channels * (2 if recipe.roi_context else 1) + bool(recipe.roi_core) * 3
+    pool, head = _pool_and_head(recipe, backbone.out_channels)
     model = FasterRCNN(
         backbone,
         image_mean=recipe.image_mean,
@@ -59,7 +57,7 @@ def build_model(recipe, pretrained_backbone=False):
         rpn_batch_size_per_image=recipe.rpn_samples,
         rpn_positive_fraction=recipe.rpn_positive_fraction,
         box_roi_pool=pool,
-        box_head=TwoMLPHead(pooled * recipe.roi_size**2, recipe.head_width),
+        box_head=head,
         box_predictor=_predictor(recipe),
         box_score_thresh=recipe.minimum_score,
         box_nms_thresh=recipe.box_nms,
@@ -80,6 +78,23 @@ def build_model(recipe, pretrained_backbone=False):
     if recipe.estimates:
         estimate_properties(model.roi_heads)
     return model
+
+
+def _pool_and_head(recipe, channels):
+    """What is read from the maps for each box, and the hidden layers over it."""
+    maps = [str(k) for k in range(len(recipe.strides))]
+    size, width = recipe.roi_size, recipe.head_width
+    if not recipe.roi_context:
+        return MultiScaleRoIAlign(maps, size, 2), TwoMLPHead(channels * size**2, width)
+    colours = None
+    if recipe.roi_core:
+        stretch = recipe.stretch
+        limits = (stretch["lower"], stretch["upper"]) if stretch["name"] == "sqrt" else None
+        colours = ApertureColours(recipe.roi_core, recipe.image_mean, recipe.image_std, limits)
+    pool = ContextRoIAlign(
+        maps, size, 2, strides=recipe.strides, context=recipe.roi_context, colours=colours
+    )
+    return pool, ContextHead(channels, size, width, colours.count if colours else 0)
 
 
 def _predictor(recipe):

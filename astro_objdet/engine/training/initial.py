@@ -21,12 +21,11 @@ _HUB = ("hf-hub:", "hf_hub:", "hf://")
 _LITE0 = "tf_efficientnet_lite0"
 # Layers that depend on the classes: new ones for a model with others.
 _CLASSES = "roi_heads.box_predictor."
-_ESTIMATES = _CLASSES + "estimates."
+_ESTIMATES = tuple(_CLASSES + name for name in ("estimates.", "typical", "spread"))
+_NETWORK = "roi_heads."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_LAYERS += ("roi_size", "roi_context", "roi_core", "head_width")
-# What sees the pooled features: of the box, then of its surroundings, then the image.
-_POOLED = "roi_heads.box_head.fc6.weight"
+_HEAD = ("roi_size", "roi_context", "roi_core", "head_width")
 
 
 def start_model(recipe, init="imagenet", *, seed=0):
@@ -42,9 +41,9 @@ def start_model(recipe, init="imagenet", *, seed=0):
         - a backbone by itself as timm names its layers, such as a Zoobot encoder: the path of
           a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
-          the folder of a run. Where the classes differ, their layers begin anew; where
-          only the recipe has ``roi_context`` or ``roi_core``, or its ``estimates`` are others,
-          these begin with weights of zero;
+          the folder of a run. Where what the detection network sees differs (``roi_context``,
+          ``roi_core``, ``roi_size``, ``head_width``), all of it begins anew; where the classes
+          or the ``estimates`` differ, their layers;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -125,20 +124,11 @@ def _load_ours(model, path, recipe):
     """Weights with a card, whose layers must be this model's but for the classes."""
     state, card, digest = load_state(path)
     origin = {"init": path.name, "sha256": digest, "title": card["title"]}
-    classes = (*card["recipe"]["labels"], *card["recipe"].get("decoys", ()))
-    if classes != (*recipe.labels, *recipe.decoys):
-        state |= {k: v for k, v in model.state_dict().items() if k.startswith(_CLASSES)}
-        origin["begun_anew"] = _CLASSES.rstrip(".")
-    if _sees_more(recipe, card["recipe"]):
-        # what comes in has weights of zero, and is learnt
-        narrow = state[_POOLED]
-        state[_POOLED] = torch.zeros_like(model.state_dict()[_POOLED])
-        state[_POOLED][:, : narrow.shape[1]] = narrow
-    if tuple(card["recipe"].get("estimates", ())) != recipe.estimates:
-        # a layer that learned other properties is none for these
-        state = {k: v for k, v in state.items() if not k.startswith(_ESTIMATES)}
-        own = model.state_dict()
-        state |= {k: v for k, v in own.items() if k.startswith(_ESTIMATES)}
+    anew = _anew(recipe, card["recipe"])
+    if anew:
+        state = {name: value for name, value in state.items() if not name.startswith(anew)}
+        state |= {k: v for k, v in model.state_dict().items() if k.startswith(anew)}
+        origin["begun_anew"] = [name.rstrip(".") for name in anew]
     try:
         fit_state(model, state, path)
     except ModelError as error:
@@ -149,26 +139,28 @@ def _load_ours(model, path, recipe):
     return origin
 
 
-def _sees_more(recipe, theirs):
-    """Whether the head sees what theirs sees, and something behind it; all else is alike."""
-    if {*_differing(recipe, theirs)} - {"roi_context", "roi_core"}:
-        return False
-    context, core = theirs.get("roi_context"), theirs.get("roi_core")
-    if context is None and core is None:
-        return bool(recipe.roi_context or recipe.roi_core)
-    return context == recipe.roi_context and core is None and bool(recipe.roi_core)
+def _anew(recipe, theirs):
+    """Beginnings of the names of layers that learned something else, or that are not there."""
+    if _differing(recipe, theirs, _HEAD):
+        return (_NETWORK,)
+    classes = (*theirs["labels"], *theirs.get("decoys", ()))
+    if classes != (*recipe.labels, *recipe.decoys):
+        return (_CLASSES,)
+    estimates = tuple(theirs.get("estimates", ()))
+    return () if estimates == recipe.estimates else _ESTIMATES
 
 
 def _unlike(recipe, theirs):
     """In words, what makes the layers of two recipes differ."""
-    differing = _differing(recipe, theirs).items()
+    differing = _differing(recipe, theirs, _LAYERS).items()
     return "; ".join(f"{name} is {own}, of the weights {theirs[name]}" for name, own in differing)
 
 
-def _differing(recipe, theirs):
-    """Entries of a recipe that decide on layers and are others in a card's recipe."""
+def _differing(recipe, theirs, names):
+    """Those entries of a recipe that are others in a card's recipe, of a version before, too."""
     own = json.loads(json.dumps(recipe.to_dict()))  # tuples are lists in a card
-    return {name: own[name] for name in _LAYERS if own[name] != theirs.get(name, own[name])}
+    usual = {"roi_context": None, "roi_core": None}
+    return {k: own[k] for k in names if own[k] != theirs.get(k, usual.get(k, own[k]))}
 
 
 def _load_encoder(backbone, name, path):

@@ -96,7 +96,8 @@ class Training:
         respect_ignored(keep_boxes_single(model))
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.precision = Precision(self.device)
-        self.optimizer = make_optimizer(weights, settings)
+        body = model.backbone.body.parameters() if hasattr(model, "backbone") else ()
+        self.optimizer = make_optimizer(weights, settings, body)
         self.average = WeightAverage(weights, settings.ema) if settings.ema else None
         self.batches = Batches(views, settings.batch_size, self.processes, describe)
         self.meter = Meter()

@@ -73,8 +73,22 @@ def backbone_stages(body):
     return stages
 
 
-def make_optimizer(weights, settings):
-    """The optimizer that settings name, over a list of parameters."""
+def make_optimizer(weights, settings, backbone=()):
+    """The optimizer that settings name.
+
+    Parameters
+    ----------
+    weights : list of `torch.nn.Parameter`
+    settings : `astro_objdet.detectors.TrainingSettings`
+    backbone : iterable of `torch.nn.Parameter`
+        Those of them that change at ``backbone_rate`` times the learning rate.
+    """
+    slow = {id(weight) for weight in backbone} if settings.backbone_rate != 1 else set()
+    parts = (
+        ([weight for weight in weights if id(weight) not in slow], 1.0),
+        ([weight for weight in weights if id(weight) in slow], settings.backbone_rate),
+    )
+    weights = [{"params": part, "factor": factor} for part, factor in parts if part]
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             weights,
@@ -126,7 +140,7 @@ def set_rate(optimizer, settings, step):
     """Set an optimizer for a step; returns the learning rate."""
     rate, momentum = rate_and_momentum(settings, step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
         if momentum is not None and "betas" in group:
             group["betas"] = (momentum, group["betas"][1])
         elif momentum is not None:
