@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from astro_objdet.detectors.deepcee import BUNDLED
+from astro_objdet.engine import data
 from astro_objdet.engine.data import ArchiveImages, ArchiveViews
 from astro_objdet.errors import InputError
 from astro_objdet.skies.archive import ArchiveWriter
@@ -87,9 +88,9 @@ def test_boxes_follow_their_objects_through_turns_and_windows(archive):
 
 def test_what_is_known_of_objects_follows_them(archive):
     """Targets and ignored objects have ln of richness and redshift; what is too far has not."""
-    views = ArchiveViews(archive, RECIPE, length=40, seed=1)
+    views = ArchiveViews(archive, RECIPE, length=60, seed=1)
     rich = near = 0
-    for index in range(40):
+    for index in range(60):
         image, target = views[index]
         for box, (richness, redshift) in zip(
             target.get("known", ()), target.get("properties", ()), strict=True
@@ -107,6 +108,21 @@ def test_what_is_known_of_objects_follows_them(archive):
     assert near > 5
     bare = ArchiveViews(archive, RECIPE.replace(estimates=()), length=40, seed=1)
     assert not any("known" in bare[index][1] for index in range(10))
+
+
+def test_pictures_tell_no_properties(archive, monkeypatch):
+    views = ArchiveViews(archive, RECIPE, length=8, seed=1)
+    assert any("known" in views[index][1] for index in range(8))
+    monkeypatch.setattr(data, "PICTURES", 1.0)
+    assert not any("known" in views[index][1] for index in range(8))
+    assert any(len(views[index][1]["boxes"]) for index in range(8))
+
+
+def test_what_properties_begin_at(archive):
+    typical, spread = ArchiveViews(archive, RECIPE, length=1, seed=1).typical()
+    assert typical[0] == pytest.approx(np.log(30))
+    assert np.log(0.1) < typical[1] < np.log(0.2)
+    assert (spread >= 0.1).all()
 
 
 def test_estimates_must_be_columns_of_the_archive(archive):

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.detectors import get_recipe
 from astro_objdet.engine.backbones import load_lite0, make_backbone
-from astro_objdet.engine.context import ContextRoIAlign
+from astro_objdet.engine.context import ContextHead, ContextRoIAlign
 from astro_objdet.engine.devices import describe_device, resolve_device
 from astro_objdet.engine.fasterrcnn import build_model, initialise_as_paper
 from astro_objdet.errors import InputError, ModelError
@@ -48,36 +47,53 @@ def test_the_paper_recipe_has_one_map_and_twelve_anchors(paper):
     assert paper.roi_heads.box_predictor.cls_score.out_features == 2
 
 
-def test_a_box_is_seen_with_its_surroundings():
-    pool = ContextRoIAlign(["0"], 5, 2, context=3.0)
-    plain = MultiScaleRoIAlign(["0"], 5, 2)
-    maps, shapes = {"0": torch.rand(1, 4, 16, 16)}, [(256, 256)]
-    boxes = [torch.tensor([[100.0, 110.0, 140.0, 130.0], [0.0, 0.0, 30.0, 30.0]])]
-    wide = [torch.tensor([[60.0, 90.0, 180.0, 150.0], [-30.0, -30.0, 60.0, 60.0]])]
-    pooled = pool(maps, boxes, shapes)
-    assert pooled.shape == (2, 8, 5, 5)
-    torch.testing.assert_close(pooled[:, :4], plain(maps, boxes, shapes))
-    torch.testing.assert_close(pooled[:, 4:], plain(maps, wide, shapes))
+def pool_of(strides=(16,), context=3.0, colours=None):
+    names = [str(k) for k in range(len(strides))]
+    return ContextRoIAlign(names, 5, 2, strides=strides, context=context, colours=colours)
 
 
-def test_the_middle_of_a_box_is_seen_pixel_by_pixel():
-    pool = ContextRoIAlign(["0"], 5, 2, core=0.25)
-    image = torch.rand(1, 3, 64, 64)
-    maps = {"0": torch.rand(1, 4, 4, 4), "image": image}
-    boxes = [torch.tensor([[10.0, 20.0, 50.0, 40.0]])]
-    pooled = pool(maps, boxes, [(64, 64)])
-    assert pooled.shape == (1, 7, 5, 5)
-    # 10 x 5 px around (30, 30): bins of 2 x 1 px
-    part = image[:, :, 27:33, 24:36]
-    low, high = part.amin(), part.amax()
-    assert ((pooled[:, 4:] >= low) & (pooled[:, 4:] <= high)).all()
-    flat = {"0": maps["0"], "image": torch.full_like(image, 0.5)}
-    torch.testing.assert_close(pool(flat, boxes, [(64, 64)])[:, 4:], torch.full((1, 3, 5, 5), 0.5))
-    image[:, :, 30, 25:35] = 9.0
-    rows = pool(maps, boxes, [(64, 64)])[0, 4].mean(dim=1)
-    # the line lies between the third bin and the fourth, half of it in each
-    assert rows.topk(2).indices.sort().values.tolist() == [2, 3]
-    torch.testing.assert_close(rows[2], rows[3], rtol=0.05, atol=0.05)
+def test_a_box_is_seen_where_it_is_with_its_surroundings():
+    """Cell k of a map is what the image shows half a stride behind k strides."""
+    x = (torch.arange(64) + 0.5).repeat(48, 1) * 16
+    y = (torch.arange(48)[:, None] + 0.5).repeat(1, 64) * 16
+    maps = {"0": torch.stack([x, y])[None]}
+    boxes = [torch.tensor([[300.0, 310.0, 340.0, 330.0], [200.0, 180.0, 290.0, 300.0]])]
+    near, wide = pool_of()(maps, boxes, [(768, 1024)])
+    assert near.shape == wide.shape == (2, 2, 5, 5)
+    centres = torch.tensor([[320.0, 320.0], [245.0, 240.0]])
+    torch.testing.assert_close(near.mean(dim=(2, 3)), centres)
+    torch.testing.assert_close(wide.mean(dim=(2, 3)), centres)
+    step = (near[:, 0, 0, 1] - near[:, 0, 0, 0], wide[:, 0, 0, 1] - wide[:, 0, 0, 0])
+    torch.testing.assert_close(step[0], torch.tensor([8.0, 18.0]))
+    torch.testing.assert_close(step[1], torch.tensor([24.0, 54.0]))
+
+
+def test_large_boxes_are_seen_on_the_coarser_map():
+    """As torchvision chooses maps: that of stride 16 for sides below 448."""
+    maps = {"0": torch.zeros(2, 1, 64, 64), "1": torch.ones(2, 1, 32, 32)}
+    boxes = [torch.tensor([[100.0, 100.0, 500.0, 500.0]]), torch.tensor([[9.0, 9.0, 99.0, 99.0]])]
+    near, wide = pool_of((16, 32), context=1.5)(maps, boxes, [(1024, 1024)] * 2)
+    assert [int(part.round().amax()) for part in near] == [0, 0]
+    assert [int(part.round().amax()) for part in wide] == [1, 0]
+    none = pool_of((16, 32))(maps, [torch.zeros(0, 4)] * 2, [(1024, 1024)] * 2)
+    assert none[0].shape == (0, 1, 5, 5)
+
+
+def test_the_size_of_features_ends_no_hidden_unit():
+    torch.manual_seed(3)
+    head = ContextHead(16, 5, 32)
+    near, wide = torch.randn(2, 40, 16, 5, 5)
+    plain, large = head((near, wide)), head((100 * near, 100 * wide))
+    assert torch.isfinite(large).all()
+    assert large.std() < 3 * plain.std()
+    assert not torch.equal(plain, large)  # how large they are is told
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        head((100 * near, wide)).mean().backward()
+        optimizer.step()
+    head((near, wide)).sum().backward()
+    assert (head.fc6.weight.grad.abs().sum(dim=1) > 0).all()
 
 
 def test_decoys_are_a_class_that_is_never_found():
