@@ -387,3 +387,39 @@ def test_workers_leave_signals_to_the_parent(tmp_path):
     with pytest.raises(InputError) as caught:
         train(tiny_model(), Broken(), settings(), workers=1)
     assert str(caught.value) == "archive.h5: is truncated: its last images are missing"
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+        ),
+    ],
+)
+def test_mixed_precision(device, monkeypatch):
+    """Convolutions in half the bits; weights, losses and boxes stay in single precision."""
+    seen = []
+
+    class Half(Precision):
+        def __init__(self, device):
+            super().__init__(device)
+            self.dtype = torch.bfloat16 if device.type == "cpu" else self.dtype
+
+    monkeypatch.setattr("astro_objdet.engine.training.loop.Precision", Half)
+    model = tiny_model()
+    model.rpn.head.conv[0][0].register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    notes = Notes()
+    rhythm = Rhythm(7, 100, 100)
+    training = Training(
+        model, Squares(), settings(steps=14), rhythm=rhythm, recorder=notes, workers=0,
+        device=device,
+    )  # fmt: skip
+    assert training.run()
+    assert {*seen} <= {torch.bfloat16, torch.float16}
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert notes.rows[1]["train_total"] < 0.9 * notes.rows[0]["train_total"]
+    with torch.inference_mode(), training.precision.context():
+        (found,) = model([Squares()[0][0].to(device)])
+    assert found["boxes"].dtype == torch.float32
