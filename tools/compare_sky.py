@@ -203,6 +203,8 @@ def sdss(folder, seed, out, fields=8):
     for axis in axes:
         axis.legend(frameon=False, fontsize=8)
     figure.savefig(out / "sky_sdss.png", dpi=110)
+    beside = groups["real"] + groups["rendered"][1:2]
+    sky_pictures.in_one_stretch(beside, out / "rendered_beside_sdss.png")
 
 
 def _measure_sdss(name, images, axes, color):
@@ -257,7 +259,7 @@ def main():
         sdss(args.sdss, args.seed, args.out)
     if args.rendered:
         both = np.concatenate(sky_pictures.rendered_clusters(args.seed), axis=2)
-        sky_pictures.save_pictures(both, args.out / "rendered_beside_des.png", step=12)
+        sky_pictures.save_pictures(both, args.out / "rendered_clusters.png", step=12)
     if args.des:
         sky_pictures.beside_real(args.des, args.seed, args.out)
 

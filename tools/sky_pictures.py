@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.visualization import make_lupton_rgb
 from PIL import Image as Picture
 from scipy.ndimage import map_coordinates
 from sky_measures import Image, spread
@@ -40,6 +41,9 @@ def des_cluster(redshift, richness, size, seed):
     # as a viewer does: interpolated from the survey's pixels, not averaged
     step = DES_SCALE / scale
     grid = (np.indices((size, size)) - (size - 1) / 2) * step + middle
+    # the ringing around saturated pixels is cut off with what would be white three times over
+    white = 300 * SOFTENING[::-1] / GAIN * (scale / VIEWER_PIXEL) ** 2
+    flux = np.minimum(flux, white[:, None, None])
     return Image(np.array([map_coordinates(b, grid, order=3) * step**2 for b in flux]), DES_SCALE)
 
 
@@ -96,6 +100,18 @@ def beside_real(folder, seed, path, again=4):
     real, rendered = pictures["real"], pictures["rendered"]
     rows = [(real[0], rendered[0]), (rendered[again], real[1])]
     save_pictures(np.concatenate([np.concatenate(row, axis=2) for row in rows[::-1]], axis=1), path)
+
+
+def in_one_stretch(images, path):
+    """Fields of one survey beside each other, in the colours of Lupton et al. (2004)."""
+    planes = [image.bands[::-1, :380, :440] / image.scale**2 for image in images]
+    pictures = [
+        make_lupton_rgb(0.55 * i, 0.8 * r, 1.5 * g, stretch=0.6, Q=9, minimum=-0.03)
+        for i, r, g in planes
+    ]
+    gap = np.full((len(pictures[0]), 6, 3), 255)
+    both = np.concatenate([pictures[0], gap, pictures[1]], axis=1)
+    save_pictures(np.moveaxis(both, -1, 0), path, step=12)
 
 
 def save_pictures(planes, path, step=1):
