@@ -43,6 +43,7 @@ SIZE = 4096  # half a degree: clusters at edges are as rare as in a survey's til
 RICH_ODDS = (0.0, 0.05, 0.15, 0.3, 0.3, 0.15, 0.05)
 LOWEST_SCORE = 0.05
 THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.9, 0.05), np.arange(0.9, 1.0, 0.01)]), 2)
+ESTIMATES = ("richness", "redshift")
 Z_BINS, RICHNESS_BINS = (0.1, 0.2, 0.3, 0.4), (20, 25, 35, 200)
 
 load_once = cache(Detector.from_pretrained)
@@ -66,6 +67,9 @@ def score_field(weights, plan, task):
     table = QTable({name: np.asarray(found[name].value) for name in ("ra", "dec")})
     table["score"] = np.asarray(found["score"])
     table["ra"].unit = table["dec"].unit = u.deg
+    for name in ESTIMATES:
+        if f"{name}_est" in found.colnames:
+            table[f"{name}_est"] = np.asarray(found[f"{name}_est"])
     table["halo_richness"] = halo_richness(table, field.truth)
     truth = field.truth[field.truth["richness"] >= POOREST]
     truth = truth[["ra", "dec", "redshift", "richness", "i_central"]]
@@ -128,6 +132,25 @@ def summary(evaluation, area):
     return rows
 
 
+def estimates(found, truth, threshold):
+    """How far estimates are off for the counted clusters that are found."""
+    score = np.nan_to_num(np.ma.filled(truth["score"], np.nan), nan=-1.0)
+    hit = (np.asarray(truth["status"]) == "counted") & (score > threshold)
+    rows = np.asarray(truth["detection_row"])[hit]
+    off = {}
+    for name in ESTIMATES:
+        if f"{name}_est" in found.colnames and hit.any():
+            true, read = np.asarray(truth[name])[hit], np.asarray(found[f"{name}_est"])[rows]
+            wrong = np.log(read / true) if name == "richness" else read - true
+            off["ln richness" if name == "richness" else name] = {
+                "clusters": int(hit.sum()),
+                "median": round(float(np.median(wrong)), 4),
+                "rms": round(float(np.sqrt(np.mean(wrong**2))), 4),
+                "1.48 mad": round(float(1.4826 * np.median(abs(wrong - np.median(wrong)))), 4),
+            }
+    return off
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights")
@@ -157,7 +180,9 @@ def main():
     )  # fmt: skip
     for table, given in ((result.detections, found), (result.truth, truth)):
         table["field"] = given["field"]
-    result.detections["halo_richness"] = found["halo_richness"]
+    for name in ("halo_richness", *(f"{name}_est" for name in ESTIMATES)):
+        if name in found.colnames:
+            result.detections[name] = found[name]
     best = result.thresholds[result.best]
     threshold = float(best["threshold"]) if args.threshold is None else args.threshold
     options = " --rich" if args.rich else ""
@@ -173,6 +198,7 @@ def main():
         "part": args.part,
         "rich": args.rich,
         "table": summary(result, area),
+        "estimates": estimates(found, result.truth, threshold),
         "bins_threshold": threshold,
         "bins": bins(found, truth, threshold),
     }
@@ -191,7 +217,7 @@ def main():
     (args.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n")
     for row in report["table"]:
         print(row)
-    for row in report["bins"]:
+    for row in (*report["bins"], report["estimates"]):
         print(row)
 
 
