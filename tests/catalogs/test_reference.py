@@ -488,7 +488,7 @@ def test_unknown_names_and_parameters():
 
 def test_without_astroquery_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "astroquery.vizier", None)
-    with pytest.raises(InputError, match=r"pip install 'astro-objdet\[survey\]'"):
+    with pytest.raises(InputError, match="pip install astroquery"):
         fetch_catalogue("abell", cache_dir=tmp_path)
 
 
