@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--columns", type=int, default=4)
     args = parser.parse_args()
     report, rows = cases(args.scores, args.columns)
-    plan, _ = blind_sky(report["area_deg2"], report["seed"], report["part"], report["rich"])
+    plan, *_ = blind_sky(report["asked_deg2"], report["seed"], report["part"], report["rich"])
     places, _ = plan.places(report["fields"])
     figure = Figure(figsize=(2.6 * args.columns, 5.7), layout="constrained")
     axes = figure.subplots(2, args.columns, squeeze=False)

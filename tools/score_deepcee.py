@@ -3,13 +3,18 @@
     python tools/score_deepcee.py WEIGHTS.safetensors --area 60 -o scores/
     astro-objdet weights calibrate WEIGHTS.safetensors scores/detections.ecsv -o NEW.safetensors
 
-Fields of 4096 px lie in the part of the sky that is never trained on, have SDSS's
+Fields of 6144 px lie in the part of the sky that is never trained on, have SDSS's
 seeing, depth and pixel scale, all artefacts, and clusters and groups as nature has
 them. Counted are clusters of richness 20 or more at 0.1 < z < 0.3; a detection within
 100 kpc of the central galaxy is true, one to one, best score first. A detection on
 another rendered cluster or group of richness 10 or more counts neither way; in the
 strict numbers it is false. Of the false ones it is told how many lie on groups poorer
-than that, which the renderer knows down to richness 3.
+than that, which the renderer knows down to richness 3. What lies within 100 arcsec of a
+field's edge is left out, as surveys do whose fields overlap; with it the numbers are told
+as well.
+
+With --redshift-est the catalogue is cut at its own redshifts first, as a user would who
+wants clusters of these redshifts.
 
 With --rich there are three or four on a field, spread evenly in redshift: for completeness
 in bins, where nature's clusters are too few, at a --threshold that nature's sky gave.
@@ -34,11 +39,14 @@ from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.metrics import wilson
 from astro_objdet.catalogs.tables.files import write_table
+from astro_objdet.skies.conditions import SURVEYS
 from astro_objdet.skies.plans import plan_fields
 
 RANGES = {"redshift": (0.1, 0.3), "richness": (20.0, None)}
+INSIDE = {"inside": (0.5, None)}
 POOREST = 10.0
-SIZE = 4096  # half a degree: clusters at edges are as rare as in a survey's tiles
+SIZE = 6144
+MARGIN = 100.0  # arcsec
 #: Chances of 0, 1, 2 ... clusters on a field with --rich.
 RICH_ODDS = (0.0, 0.05, 0.15, 0.3, 0.3, 0.15, 0.05)
 LOWEST_SCORE = 0.05
@@ -50,9 +58,20 @@ load_once = cache(Detector.from_pretrained)
 
 
 def blind_sky(area, seed, part="test", rich=False):
-    """Plan of the fields, and their number."""
+    """Plan of the fields, their number, and the area within their margins."""
     more = {"cluster_odds": RICH_ODDS, "redshift_range": (0.08, 0.42)} if rich else {}
-    return plan_fields("sdss", area, seed=seed, size=SIZE, parts=(part,), **more)
+    side = SIZE * SURVEYS["sdss"].pixel_scale
+    share = (1 - 2 * MARGIN / side) ** 2
+    plan, count = plan_fields("sdss", area / share, seed=seed, size=SIZE, parts=(part,), **more)
+    return plan, count, count * plan.field_area * share
+
+
+def inside(table, field):
+    """1.0 for what is farther than the margin from the edges of a field, else 0.0."""
+    x, y = field.wcs.world_to_pixel(SkyCoord(table["ra"], table["dec"]))
+    margin = MARGIN / field.survey.pixel_scale
+    near = np.minimum(np.minimum(x, y), SIZE - 1 - np.maximum(x, y))
+    return (near >= margin).astype(float)
 
 
 def score_field(weights, plan, task):
@@ -75,6 +94,7 @@ def score_field(weights, plan, task):
     truth = truth[["ra", "dec", "redshift", "richness", "i_central"]]
     for rows in (table, truth):
         rows["field"] = np.full(len(rows), number)
+        rows["inside"] = inside(rows, field)
     meta = {name: found.meta[name] for name in ("recipe", "weights", "threshold")}
     return table, truth, meta
 
@@ -90,7 +110,9 @@ def halo_richness(table, haloes):
 
 def bins(found, truth, threshold):
     """Completeness with 95 per cent Wilson intervals in bins of redshift and richness."""
+    given = truth
     truth = evaluate(found, truth, "100 kpc", thresholds=[threshold], footprint="none").truth
+    truth = truth[np.asarray(given["inside"]) > 0]
     z, rich = np.asarray(truth["redshift"]), np.asarray(truth["richness"])
     hit = np.nan_to_num(np.asarray(truth["score"]), nan=-1.0) > threshold
     rows = []
@@ -159,10 +181,11 @@ def main():
     parser.add_argument("--seed", type=int, default=2001)
     parser.add_argument("--part", default="test", choices=("valid", "test"))
     parser.add_argument("--rich", action="store_true")
+    parser.add_argument("--redshift-est", help="LOW:HIGH, of the detections")
     parser.add_argument("--threshold", type=float, help="of the bins; the best F1 by default")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    plan, count = blind_sky(args.area, args.seed, args.part, args.rich)
+    plan, count, area = blind_sky(args.area, args.seed, args.part, args.rich)
     places, _ = plan.places(count)
     work = partial(score_field, args.weights, plan)
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
@@ -173,9 +196,16 @@ def main():
                 print(f"{len(results)} of {count} fields", flush=True)
     found = vstack([table for table, *_ in results], metadata_conflicts="silent")
     truth = vstack([rows for _, rows, _ in results], metadata_conflicts="silent")
-    area = count * plan.field_area
+    if args.redshift_est:
+        low, high = (float(v) for v in args.redshift_est.split(":"))
+        found = found[(found["redshift_est"] >= low) & (found["redshift_est"] <= high)]
+    every = evaluate(
+        found, truth, "100 kpc", ranges=RANGES, thresholds=THRESHOLDS, footprint="none"
+    )
+    # beyond the margin only what lies on a cluster is kept, which may be inside
+    found = found[(found["inside"] > 0) | (found["halo_richness"] >= POOREST)]
     result = evaluate(
-        found, truth, "100 kpc", ranges=RANGES, thresholds=THRESHOLDS, footprint="none",
+        found, truth, "100 kpc", ranges=RANGES | INSIDE, thresholds=THRESHOLDS, footprint="none",
         area=area * u.deg**2,
     )  # fmt: skip
     for table, given in ((result.detections, found), (result.truth, truth)):
@@ -186,18 +216,26 @@ def main():
     best = result.thresholds[result.best]
     threshold = float(best["threshold"]) if args.threshold is None else args.threshold
     options = " --rich" if args.rich else ""
+    options += f" --redshift-est {args.redshift_est}" if args.redshift_est else ""
     options += f" --threshold {args.threshold:g}" if args.threshold is not None else ""
     report = {
         "command": f"python tools/score_deepcee.py {Path(args.weights).name} --area "
         f"{args.area:g} --seed {args.seed} --part {args.part}{options} -o scores",
         "fields": count,
         "area_deg2": round(area, 2),
+        "asked_deg2": args.area,
+        "margin_arcsec": MARGIN,
+        "redshift_est": [low, high] if args.redshift_est else None,
         "seed": args.seed,
         "ranges": RANGES,
         "best_threshold": float(best["threshold"]),
         "part": args.part,
         "rich": args.rich,
         "table": summary(result, area),
+        "with_edges": {
+            name: round(float(every.thresholds[result.best][name]), 4)
+            for name in ("threshold", "tp", "fp", "fn", "purity", "completeness", "f1")
+        },
         "estimates": estimates(found, result.truth, threshold),
         "bins_threshold": threshold,
         "bins": bins(found, truth, threshold),
@@ -217,7 +255,7 @@ def main():
     (args.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n")
     for row in report["table"]:
         print(row)
-    for row in (*report["bins"], report["estimates"]):
+    for row in (*report["bins"], report["with_edges"], report["estimates"]):
         print(row)
 
 

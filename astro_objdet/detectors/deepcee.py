@@ -62,8 +62,8 @@ BUNDLED = PAPER.replace(
     stretch={"name": "sqrt", "lower": -0.2, "upper": 10.0},
     reference_noise=(0.095, 0.057, 0.035),
     pixel_scale=1.188,  # 3x3 pixels of SDSS
-    tile=1024,
-    overlap=288,
+    tile=1536,
+    overlap=512,
     backbone="tf_efficientnet_lite0",
     strides=(16, 32),
     neck_channels=128,
@@ -92,6 +92,7 @@ BUNDLED = PAPER.replace(
         ema=0.999,
         view=1024,
         augmentation="survey",
+        implants=4.0,
     ),
 )
 

@@ -44,6 +44,9 @@ class TrainingSettings:
         What a view does to an image: ``"none"``; ``"flip"``, left to right for every
         second one, as the paper; ``"turn"``, flips and quarter turns; ``"survey"``, these
         and another depth, sky level, calibration and stretch (raw archives only).
+    implants : float
+        Mean number of clusters and groups that are drawn afresh into each view of sky that
+        was rendered without noise; other archives do without.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class TrainingSettings:
     ema: float = 0.0
     view: int = 0
     augmentation: str = "turn"
+    implants: float = 0.0
 
     def __post_init__(self):
         check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
@@ -79,6 +83,8 @@ class TrainingSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
                 raise InputError(f"{name} must be an integer from {least}, got {value!r}")
+        if isinstance(self.implants, bool) or not 0 <= self.implants < 100:
+            raise InputError(f"implants must be a number from 0 to 100, got {self.implants!r}")
         if self.ema == 1:
             raise InputError("ema must be below 1: with 1 the weights would never change")
 

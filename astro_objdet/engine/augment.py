@@ -108,13 +108,14 @@ def observe(image, noise, rng, depth=None):
         Sky noise per band at the survey's depth.
     rng : `numpy.random.Generator`
     depth : float, optional
-        Factor on the noise; without it one between 0.2, some twenty times the
-        exposure, and 1.3.
+        Factor on the noise; without it one near 1 for half of the images, and between 0.2,
+        some twenty times the exposure, and 1.3 for the others.
     """
     noise = np.asarray(noise, dtype=np.float32)
     gain = (rng.lognormal(0, 0.12) * rng.lognormal(0, 0.025, len(image))).astype(np.float32)
     if depth is None:
-        depth = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
+        low, high = (0.85, 1.2) if rng.random() < 0.5 else (0.2, 1.3)
+        depth = np.exp(rng.uniform(np.log(low), np.log(high)))
     depth = np.float32(depth)
     sky = (rng.normal(0, 0.2, len(image)) * depth * noise).astype(np.float32)
     grain = rng.standard_normal(image.shape, dtype=np.float32)

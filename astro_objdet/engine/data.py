@@ -12,7 +12,7 @@ from astro_objdet.skies.archive import Archive
 __all__ = ["ArchiveImages", "ArchiveViews"]
 
 #: Share of views that look like a viewer's colour picture, where the sky varies.
-PICTURES = 0.25
+PICTURES = 0.2
 
 
 class _OverArchive(Dataset):
@@ -129,6 +129,16 @@ class ArchiveViews(_OverArchive):
                 self.archive.path,
             )
         self.length, self.seed = length, seed
+        self._implant = None
+        if (
+            recipe.training.implants
+            and self.noiseless
+            and {"plan", "roles"} <= self.archive.provenance.keys()
+        ):
+            # drawing needs GalSim, which other archives do without
+            from astro_objdet.skies.implants import Implanter
+
+            self._implant = Implanter(self.archive, recipe.training.implants)
 
     def __len__(self):
         return self.length
@@ -149,6 +159,8 @@ class ArchiveViews(_OverArchive):
         # blank sky around an image that is smaller than the view teaches nothing
         side = min(settings.view, max(image.shape[1:]))
         image, boxes = window(image, boxes, rng, side)
+        if self._implant is not None:
+            image, boxes = self._with_implants(image, boxes, rng)
         if settings.augmentation == "survey":
             depth = None if self.noiseless else rng.uniform(0, 0.8)
             image = observe(image, self.recipe.reference_noise, rng, depth)
@@ -157,6 +169,27 @@ class ArchiveViews(_OverArchive):
                 taught, ignored, known = boxes
                 return _item(picture(_unmasked(image), rng), taught, ignored, known[:0])
         return _item(self._stretched(image), *boxes)
+
+    def _with_implants(self, image, boxes, rng):
+        """The view with haloes drawn in, and its boxes with theirs."""
+        taught, ignored, known = boxes
+        full = np.zeros((len(self.archive.bands), *image.shape[1:]), dtype=np.float32)
+        full[self._bands] = image
+        others = np.concatenate([taught[:, :4], ignored[:, :4]])
+        new, roles, values = self._implant(full, others, rng)
+        label = np.where(roles == "decoy", 1 + len(self.archive.labels), 1)
+        rows = np.column_stack([new, label]).astype(np.float32)
+        blank = np.full(len(new), np.nan)
+        logs = np.array([np.log(values.get(name, blank)) for name in self.recipe.estimates])
+        logs = logs.reshape(len(self.recipe.estimates), len(new))
+        near = values["redshift"] <= self._reach
+        more = np.column_stack([rows, logs.T]).astype(np.float32)[near]
+        teach = (roles == "target") | ((roles == "decoy") & bool(self.recipe.decoys))
+        # targets come before decoys
+        taught = np.concatenate([taught, rows[teach]])
+        taught = taught[np.argsort(taught[:, 4], kind="stable")]
+        ignored = np.concatenate([ignored, rows[roles == "ignored"]])
+        return full[self._bands], [taught, ignored, np.concatenate([known, more])]
 
 
 class ArchiveImages(_OverArchive):

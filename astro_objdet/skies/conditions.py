@@ -73,6 +73,7 @@ class Survey:
 
     def __post_init__(self):
         check_positive("pixel_scale", self.pixel_scale)
+        object.__setattr__(self, "bands", tuple(self.bands))
         for name in ("psf_fwhm", "noise", "electrons", "saturation", "aureole"):
             values = tuple(float(v) for v in getattr(self, name))
             if len(values) != len(self.bands):
