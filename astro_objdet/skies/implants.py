@@ -8,12 +8,12 @@ from astro_objdet.skies.drawing import draw_sources
 from astro_objdet.skies.populations.haloes import draw_richness
 from astro_objdet.skies.populations.members import cluster_galaxies
 from astro_objdet.skies.rendering import Roles
-from astro_objdet.skies.simulate import BOX_HALF_WIDTH_KPC
+from astro_objdet.skies.simulate import BOX_HALF_WIDTH_KPC, faintest_drawn
 
 __all__ = ["Implanter"]
 
 #: Share of the haloes that are clusters above the richness cut, with redMaPPer's richness,
-#: and groups up to it; the rest have less than 12.
+#: and of those just below it, which are ignored; the rest are decoys.
 SHARES = (0.5, 0.15)
 #: Redshifts go so far beyond those of targets.
 BEYOND = 0.03
@@ -45,7 +45,8 @@ class Implanter:
         told = archive.provenance
         self.mean = mean
         self.survey = Survey(**told["plan"]["survey"])
-        self.faintest = told["plan"]["faintest"] or self.survey.depth()[1]
+        faintest = told["plan"]["faintest"]
+        self.faintest = faintest_drawn(self.survey) if faintest is None else faintest
         self.roles = Roles(**told["roles"])
 
     def __call__(self, image, boxes, rng):

@@ -131,7 +131,7 @@ def render_field(
         check_choice("survey", survey, SURVEYS)
         survey = SURVEYS[survey].drawn(rng)
     scale = survey.pixel_scale
-    faintest = min(survey.depth()[1], 25.5) if faintest is None else faintest
+    faintest = faintest_drawn(survey) if faintest is None else faintest
     area = shape[0] * shape[1] * (scale / 3600) ** 2
     large_scale = LargeScale(rng, area)
     parts = [
@@ -153,6 +153,11 @@ def render_field(
     wcs = cutout_wcs(*center, shape, scale)
     truth = _truth_table(np.column_stack([rows, central]), image, wcs, scale)
     return RenderedField(image, truth, wcs, survey, done)
+
+
+def faintest_drawn(survey):
+    """r magnitude that sources of a survey are drawn down to, unless another one is asked for."""
+    return min(survey.depth()[1], 25.5)
 
 
 def check_rendering(redshift_range, bright_excess, faintest):
