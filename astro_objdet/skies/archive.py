@@ -83,7 +83,7 @@ class Archive:
                 self._load(file)
         except InputError:
             raise
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, RuntimeError) as error:
             raise translated(OSError(str(error)), self.path) from error
         except (ValueError, TypeError, IndexError) as error:
             # what HDF5 reads without complaint, and no writer of archives has written

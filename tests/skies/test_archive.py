@@ -270,6 +270,38 @@ def test_truncated_archive(build, part):
         Archive(path)
 
 
+def _half_built(build, tmp_path):
+    """Bytes of an archive whose writer has it open."""
+    path = build(3)
+    with ArchiveWriter.resume(path, **LAYOUT):
+        return path.read_bytes()
+
+
+def test_a_copy_of_a_half_built_archive_is_read(build, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(_half_built(build, tmp_path))
+    assert len(Archive(copy)) == 3
+    np.testing.assert_array_equal(Archive(copy).image(2), Archive(build(3, name="b.h5")).image(2))
+
+
+@pytest.mark.parametrize("length", [8, 20, 48, 64, 500, 3000, 9000, 14000])
+def test_truncated_copy_of_a_half_built_archive_is_told_at_once(build, tmp_path, length):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(_half_built(build, tmp_path)[:length])
+    with pytest.raises(InputError, match=r"copy.h5: (is truncated|cannot be read|has a header)"):
+        Archive(copy)
+
+
+@pytest.mark.parametrize("place", [13, 387, 692, 8448])
+def test_a_wrong_byte_in_what_hdf5_keeps_for_itself_is_told_at_once(build, place):
+    path = build(20)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"archive.h5: (cannot be read|has a header|is damaged)"):
+        Archive(path)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

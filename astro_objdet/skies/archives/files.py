@@ -18,6 +18,7 @@ from astro_objdet.errors import InputError, OutputExistsError, ResourceError
 from astro_objdet.files import atomic_path
 from astro_objdet.skies.archives.layout import FORMAT, VERSION, Header, create_datasets, whole_rows
 from astro_objdet.skies.archives.pixels import chunk_index
+from astro_objdet.skies.archives.superblock import Unflagged, check_length, was_closed
 
 try:
     import h5py
@@ -28,9 +29,6 @@ except ImportError as error:
 
 __all__ = ["Lock", "mend", "new_file", "open_reading", "open_writing", "translated", "was_closed"]
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# Superblock of version 3 (HDF5 file format, II.A): file consistency flags, end of file.
-_SUPERBLOCK, _FLAGS_BYTE, _END_BYTES = 48, 11, slice(28, 36)
 # Seconds between attempts to open a file that is busy; 0 after the last.
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0)
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -51,41 +49,14 @@ def translated(error, path, verb="read"):
     return InputError(f"cannot be {verb}, it may be damaged: {text}", path)
 
 
-def _superblock(path):
-    """Consistency flags of an HDF5 file and where it ends, without HDF5.
-
-    Returns
-    -------
-    flags, end : int
-        0 and 0 for files of older versions, which no archive is.
-    """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(_SUPERBLOCK)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot be read: {reason}", path) from error
-    if not start.startswith(_SIGNATURE):
-        raise InputError("is no archive: it is not an HDF5 file", path)
-    if len(start) < _SUPERBLOCK or start[8] < 3:
-        return 0, 0
-    return start[_FLAGS_BYTE], int.from_bytes(start[_END_BYTES], "little")
-
-
-def was_closed(path):
-    """Whether no writer has the file open, or was killed while it had."""
-    return _superblock(path)[0] == 0
-
-
-def _check_start(path):
-    """Refuse what is no HDF5 file, or ends too early; HDF5 says nothing for SWMR readers."""
-    flags, end = _superblock(path)
-    if flags == 0 and end > os.path.getsize(path):
-        raise InputError("is truncated: its end is missing. Copy or build it again", path)
-
-
-def open_reading(path):
+def open_reading(path, alive=None):
     """Open an archive for reading, also while another program appends to it.
+
+    Parameters
+    ----------
+    path : path-like
+    alive : bool, optional
+        Whether a program is writing to it; found out by its lock.
 
     Returns
     -------
@@ -99,26 +70,34 @@ def open_reading(path):
     """
 
     def attempt():
-        _check_start(path)
-        return h5py.File(path, "r", swmr=True, libver="latest", locking=False)
+        check_length(path)
+        if was_closed(path):
+            file = h5py.File(path, "r", locking=False)
+        elif Lock.held(path) if alive is None else alive:
+            file = h5py.File(path, "r", swmr=True, libver="latest", locking=False)
+        else:
+            # with swmr HDF5 would wait for a damaged piece to be written whole
+            file = h5py.File(Unflagged(path), "r")
+        try:
+            return file, _header(file, path)
+        except (InputError, RuntimeError):
+            file.close()
+            raise
 
-    file = _patiently(attempt, path, "read")
-    try:
-        return file, _header(file, path)
-    except InputError:
-        file.close()
-        raise
+    return _patiently(attempt, path, "read")
 
 
 def _header(file, path):
     """The header of an archive, after a look at what it is."""
-    if file.attrs.get("format") != FORMAT:
-        raise InputError(f"is an HDF5 file, but no archive: it has no format {FORMAT!r}", path)
-    version = file.attrs.get("version")
-    if version != VERSION:
-        raise InputError(f"is of format version {version}; this program reads {VERSION}", path)
     try:
+        told, version = file.attrs.get("format"), file.attrs.get("version")
+        if told != FORMAT:
+            raise InputError(f"is an HDF5 file, but no archive: it has no format {FORMAT!r}", path)
+        if version != VERSION:
+            raise InputError(f"is of format version {version}; this program reads {VERSION}", path)
         return Header.from_json(file["header"][:].tobytes())
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"has a header that cannot be read: {error}", path) from error
 
@@ -154,6 +133,10 @@ def _patiently(attempt, path, verb):
         except OSError as error:
             if pause == 0 or not _is_busy(str(error)):
                 raise translated(error, path, verb) from error
+        except RuntimeError as error:
+            # a writer may have begun since; what is still so after a while is damage
+            if pause == 0:
+                raise translated(OSError(str(error)), path, verb) from error
         time.sleep(pause)
     return None
 
@@ -188,6 +171,21 @@ class Lock:
             self._file.close()
             raise InputError("is being written by another program", path)
 
+    @classmethod
+    def held(cls, path):
+        """Whether a program is writing to an archive, as far as can be told."""
+        path = Path(os.path.realpath(path))
+        try:
+            import fcntl
+
+            with open(path.with_name(f".{path.name}.lock"), "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except (ImportError, OSError):
+            return True
+        return False
+
     def release(self):
         """Let others write; a second call does nothing."""
         if self._file is not None:
@@ -206,21 +204,22 @@ def mend(path):
         If it is no archive, or the disk is full; it stays as it was.
     """
     try:
-        source, header = open_reading(path)
+        source, header = open_reading(path, alive=False)
         with (
             source,
             atomic_path(path, overwrite=True) as temporary,
             h5py.File(temporary, "w", libver="latest") as target,
         ):
             create_datasets(target, header, source["images"].compression)
-            _copy(source, target)
-    except OSError as error:
-        if isinstance(error, OutputExistsError):
+            _copy(source, target, path)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, (OutputExistsError, InputError)):
             raise
+        error = error if isinstance(error, OSError) else OSError(str(error))
         raise translated(error, path, "copied") from error
 
 
-def _copy(source, target):
+def _copy(source, target, path):
     rows = source["rows"][:]
     rows = rows[: whole_rows(rows)]
     n_objects = int((rows["first_object"] + rows["objects"]).max(initial=0))
@@ -237,7 +236,7 @@ def _copy(source, target):
     for name in ("state", "notes"):
         target[name][:] = source[name][:]
     images, packed = target["images"], source["images"]
-    chunk_index(packed, len(rows), source.filename)
+    chunk_index(packed, len(rows), path)
     images.resize(len(rows), axis=0)
     for number in range(len(rows)):
         # bytes as they are: as fast as the disk
