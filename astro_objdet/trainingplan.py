@@ -30,6 +30,7 @@ _SETTINGS = {
     "learning_rate": "learning_rate",
     "freeze": "freeze_stages",
     "ema": "ema",
+    "augmentation": "augmentation",
 }
 # Between the name of a recipe and that of another backbone.
 _OTHER_BACKBONE = "+"
@@ -127,7 +128,11 @@ class TrainingPlan:
         for option, entry in _SETTINGS.items():
             words += [f"--{option.replace('_', '-')}", str(getattr(settings, entry))]
         init = Path(self.init).name if Path(self.init).exists() else self.init
-        words += ["--init", init, "--seed", str(self.seed), "-o", "run"]
+        words += ["--init", init, "--seed", str(self.seed)]
+        for name, usual in (("train_split", "train"), ("test_split", "test")):
+            if getattr(self, name) != usual:
+                words += [f"--{name.replace('_', '-')}", getattr(self, name)]
+        words += ["-o", "run"]
         return shlex.join(words)
 
 
@@ -142,7 +147,7 @@ def make_plan(detector, data, recipe=None, **options):
         ``"bundled"`` (the usual), ``"paper"``, or a name.
     **options
         ``backbone``, another timm model than the recipe's; ``steps``, ``batch_size``,
-        ``learning_rate``, ``freeze``, ``ema``; and attributes of `TrainingPlan`.
+        ``learning_rate``, ``freeze``, ``ema``, ``augmentation``; and attributes of `TrainingPlan`.
 
     Returns
     -------

@@ -55,7 +55,11 @@ class LazyGroup(click.Group):
     def _in_words_of_the_command(self, ctx, text):
         """The library names its parameters: turn ``max_dz`` into ``--max-dz``."""
         command = self.get_command(ctx, ctx.invoked_subcommand)
-        for option in command.params if command else ():
+        params = command.params if command else []
+        if isinstance(command, click.Group):
+            # which of its commands ran is forgotten; they agree where they share a name
+            params = [o for name in command.commands for o in command.commands[name].params]
+        for option in params:
             if "_" in option.name and isinstance(option, click.Option):
                 text = re.sub(rf"(?<![\w.-]){option.name}(?!\w)", option.opts[-1], text)
         return text

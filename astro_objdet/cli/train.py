@@ -55,6 +55,12 @@ __all__ = ["train"]
     metavar="N",
     help="Stages of the backbone that stay as they came; -1 for all of it.",
 )
+@click.option(
+    "--augmentation",
+    type=click.Choice(["none", "flip", "turn", "survey"]),
+    help="What views vary: left and right, turns, or turns and depth, flux scale and stretch, "
+    "which needs raw images.  [default: the recipe's]",
+)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of all that is random.")
 @click.option("--train-split", metavar="NAME", help="Images to train on.  [default: train]")
 @click.option("--test-split", metavar="NAME", help="Images to evaluate.  [default: test]")

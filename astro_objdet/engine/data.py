@@ -41,11 +41,12 @@ class _OverArchive(Dataset):
             )
         # objects farther than any target are too faint to learn from
         self._reach = _farthest_target(self.archive) if recipe.estimates else np.inf
-        self.noiseless = bool(self.archive.provenance.get("noiseless"))
+        raw = self.archive.kind == "raw"
+        self.noiseless = raw and bool(self.archive.provenance.get("noiseless"))
         if recipe.training.augmentation == "survey" and self.archive.kind != "raw":
             raise InputError(
                 f"holds stretched pictures, and the augmentation 'survey' of {recipe.name} needs "
-                "raw images; train with augmentation 'turn'",
+                "raw images; train with another one: turn, flip or none",
                 self.archive.path,
             )
 
@@ -92,6 +93,13 @@ class _OverArchive(Dataset):
         logs = np.concatenate(parts)[:, 5:]
         logs = np.ma.masked_invalid(logs)
         return logs.mean(axis=0).filled(0), np.maximum(logs.std(axis=0).filled(1), 0.1)
+
+    def _with_noise(self, image, rng):
+        """A noiseless image with the survey's noise."""
+        if not self.noiseless or self.recipe.reference_noise is None:
+            return image
+        noise = np.asarray(self.recipe.reference_noise, dtype=np.float32)
+        return image + rng.standard_normal(image.shape, np.float32) * noise[:, None, None]
 
     def _stretched(self, image):
         """The recipe's view of an image; what is masked in any band is empty sky."""
@@ -168,6 +176,8 @@ class ArchiveViews(_OverArchive):
                 # fluxes are not to be had from it, and so no properties
                 taught, ignored, known = boxes
                 return _item(picture(_unmasked(image), rng), taught, ignored, known[:0])
+        else:
+            image = self._with_noise(image, rng)
         return _item(self._stretched(image), *boxes)
 
     def _with_implants(self, image, boxes, rng):
@@ -215,10 +225,7 @@ class ArchiveImages(_OverArchive):
     def __getitem__(self, index):
         row = int(self.rows[index])
         image, boxes = self._read(row)
-        if self.noiseless and self.recipe.reference_noise is not None:
-            grain = np.random.default_rng([row, 2]).standard_normal(image.shape, np.float32)
-            noise = np.asarray(self.recipe.reference_noise, dtype=np.float32)
-            image = image + grain * noise[:, None, None]
+        image = self._with_noise(image, np.random.default_rng([row, 2]))
         image, target = _item(self._stretched(image), *boxes)
         return image, target | {"scored": target["labels"] <= len(self.archive.labels)}
 

@@ -17,6 +17,8 @@ __all__ = ["PARTS", "FieldPlan", "plan_fields"]
 #: Parts of the sky that never meet, by their share: see `split_cells`.
 PARTS = FRACTIONS
 
+# Share of the sky that fields at random places which do not overlap come to, on the safe side.
+_FILLED = 0.2
 # Which cells of sky, of `NSIDE`, belong to which part.
 _CELL_SEED = 0
 
@@ -190,4 +192,18 @@ def plan_fields(survey="sdss", area=1.0, *, seed, size=2048, binning=1, seeing_s
     if binning > 1:
         conditions = conditions.binned(binning)
     plan = FieldPlan(conditions, size, seed, **more)
+    _check_room(area, plan)
     return plan, max(1, int(np.ceil(area / plan.field_area - 1e-9)))
+
+
+def _check_room(area, plan):
+    """Refuse more sky than there is; fields at random places fill a part of it."""
+    share = sum(PARTS[part] for part in set(plan.parts)) if plan.parts else 1
+    away = 1 - np.sin(np.radians(plan.latitude))
+    room = _FILLED * share * away * 41252.96
+    if area > room:
+        where = f" in {', '.join(plan.parts)}" if plan.parts else ""
+        raise InputError(
+            f"area must be at most {room:.0f} square degrees{where}, what fields at random places "
+            f"above a galactic latitude of {plan.latitude:g} deg can fill, got {area:g}"
+        )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,9 +13,10 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable, vstack
 
+from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.tables.files import write_table
 from astro_objdet.errors import InputError, check_choice, check_count
-from astro_objdet.files import write_whole
+from astro_objdet.files import translated, write_whole
 from astro_objdet.images.resample import SCALE_TOLERANCE
 from astro_objdet.skies.archive import Archive, ArchiveWriter
 from astro_objdet.skies.conditions import SURVEYS
@@ -40,6 +42,13 @@ class Roles:
     ignored_richness: float = 12.0
     decoy_richness: float = 6.0
     redshift: tuple = (0.08, 0.38)
+
+    def __post_init__(self):
+        for name in ("richness", "ignored_richness", "decoy_richness"):
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
+                raise InputError(f"{name} must be a finite number from 0 up, got {value}")
+        check_range("redshift", self.redshift)
 
     def __call__(self, richness, redshift):
         """Role of each object, from two arrays."""
@@ -126,7 +135,10 @@ def simulate(
     check_count("workers", workers)
     places, _ = plan.places(count)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise translated(error, out, "made") from error
     told = _told(plan, survey, count)
     make_room(out, plan.survey, overwrite)
     # First of all, so that what an interrupted run leaves is known to be its.
@@ -234,6 +246,13 @@ def render_archive(
         if not plan.parts:
             split_or_train(writer)
     objects = Archive(out, need_targets=False).table
+    if not (objects["role"] == "target").any():
+        warnings.warn(
+            "nothing that was rendered is a target; more area, higher cluster odds or wider "
+            "ranges of richness and redshift give some",
+            UserWarning,
+            stacklevel=2,
+        )
     rich = int((objects["richness"] >= RICHNESS_CUT).sum())
     groups = len(objects) - rich
     return Rendered(str(out), count, count * plan.field_area, rich, groups, [str(out)])

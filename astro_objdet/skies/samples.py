@@ -80,18 +80,16 @@ def cluster_sample(
     Raises
     ------
     InputError
-        If the columns cannot be told, a cut is no range, or the catalogue has no such candidate.
-
-    Warns
-    -----
-    UserWarning
-        If a right ascension in degrees looks like hours.
+        If the columns cannot be told, right ascensions without a unit look like hours, a cut is
+        no range, or the catalogue has no such candidate.
     """
     table, told = _read(catalogue)
     side = "catalogue"
     richness = None if richness is None or tuple(richness) == (None, None) else richness
     names = _column_names(table, columns or {}, side, richness is not None)
-    place = sky_positions(table, side=side, ra=names.get("ra"), dec=names.get("dec"))
+    place = sky_positions(
+        table, side=side, ra=names.get("ra"), dec=names.get("dec"), hours="refuse"
+    )
     z = redshift_values(table, side=side, column=names["redshift"])
     members = _members(table, names, side)
     ra, dec, p_centre = _centres(table, place, candidate, ambiguous)

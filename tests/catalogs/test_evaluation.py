@@ -306,7 +306,7 @@ def test_a_radius_of_a_column_of_truth(both):
         ({"thresholds": []}, r"thresholds must be one or more finite numbers, got \[\]"),
         ({"thresholds": [0, np.nan]}, "thresholds must be one or more finite numbers"),
         ({"thresholds": "high"}, "thresholds must be one or more finite numbers, got 'high'"),
-        ({"ranges": {"redshift": 3}}, r"ranges\['redshift'\] must be \(low, high\)"),
+        ({"ranges": {"redshift": 3}}, r"the range of redshift must be \(low, high\)"),
         ({"ranges": {"redshift": (2, 1)}}, r"with low ≤ high, got \(2, 1\)"),
         ({"ranges": {"mass": (1, 2)}}, "mass"),
         ({"footprint": "all"}, "footprint must be one of 'none'; got 'all'"),

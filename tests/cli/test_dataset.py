@@ -90,11 +90,11 @@ def test_build_with_boxes_of_ones_own(command, sky, tmp_path):
     [
         (("--target", "richness"), 2, "expected column=low:high"),
         (("--recipe", "nothing"), 3, "nothing"),
-        (("--box-size", "3 Jy"), 3, "box_size"),
+        (("--box-size", "3 Jy"), 3, "--box-size"),
         (("--truth", "missing.ecsv"), 3, "missing.ecsv"),
         (("--label", "arc"), 3, "label must be one of cluster; got 'arc'"),
         (("--columns", "ra"), 3, "'ra'"),
-        (("--box-size", "a,b,c"), 3, "box_size must be one size, or width and height"),
+        (("--box-size", "a,b,c"), 3, "--box-size must be one size, or width and height"),
         (("--decoy", "richness"), 2, "expected column=low:high"),
     ],
 )

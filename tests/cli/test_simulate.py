@@ -39,6 +39,10 @@ def test_bad_options(command, tmp_path):
     result = command("simulate", "--area", 0, "--seed", 1, "-o", tmp_path)
     assert result.exit_code == 2
     assert "--area" in result.stderr
+    result = command("dataset", "simulate", "--area", 1, "--seed", 1, "--redshift-range", "0.3:0.1",
+                     "-o", tmp_path / "a.h5")  # fmt: skip
+    assert result.exit_code in (2, 3)
+    assert "0.3" in result.stderr
     result = command("simulate", "-o", tmp_path)
     assert result.exit_code == 2
     assert "--seed" in result.stderr

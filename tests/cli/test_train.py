@@ -11,6 +11,7 @@ from training_fixture import TINY, write_archive
 
 from astro_objdet import trainings
 from astro_objdet.detectors.deepcee import DeepCEE
+from astro_objdet.engine.weights import load_card
 
 pytest.importorskip("h5py")
 
@@ -50,6 +51,7 @@ def test_trains_and_says_how(command, archive, tmp_path):
 def test_options_reach_the_run(command, archive, tmp_path):
     given = ("--batch-size", 3, "--learning-rate", 0.01, "--freeze", -1, "--seed", 5)
     every = ("--ema", 0.5, "--evaluate-every", 2, "--checkpoint-every", 1, "--test-images", 1)
+    given += ("--augmentation", "none", "--test-split", "train")
     result = command(
         *("train", "deepcee", "--data", archive, "-o", tmp_path, *SHORT, *given, *every, "--json")
     )
@@ -60,8 +62,13 @@ def test_options_reach_the_run(command, archive, tmp_path):
     plan = json.loads((tmp_path / "recipe.json").read_text())["plan"]
     settings = plan["recipe"]["training"]
     expected = TINY.training.__dict__ | {
-        **{"batch_size": 3, "learning_rate": 0.01, "freeze_stages": -1, "ema": 0.5, "steps": 2}
+        **{"batch_size": 3, "learning_rate": 0.01, "freeze_stages": -1, "ema": 0.5, "steps": 2},
+        "augmentation": "none",
     }
+    # what the card says repeats it
+    card = load_card(tmp_path / "model.safetensors")
+    for words in ("--augmentation none", "--test-split train", "--seed 5"):
+        assert words in card["training"]["command"]
     assert settings == expected
     assert (plan["seed"], plan["evaluate_every"], plan["test_images"]) == (5, 2, 1)
 

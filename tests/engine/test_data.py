@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -155,9 +157,16 @@ def test_noise_that_is_there_is_not_added_again(tmp_path):
     assert len(np.unique(image[0].numpy())) == 2
 
 
+@pytest.mark.parametrize("augmentation", ["none", "flip", "turn", "survey"])
+def test_views_of_noiseless_images_have_noise_whatever_varies(archive, augmentation):
+    settings = replace(RECIPE.training, augmentation=augmentation, view=160, implants=0)
+    views = ArchiveViews(archive, RECIPE.replace(training=settings), length=4, seed=3)
+    assert all(len(np.unique(views[k][0][1].numpy())) > 50 for k in range(4))
+
+
 def test_pictures_cannot_be_observed_anew(tmp_path):
     path = write(tmp_path / "pictures.h5", kind="stretched")
-    with pytest.raises(InputError, match="needs raw images; train with augmentation 'turn'"):
+    with pytest.raises(InputError, match="needs raw images; train with another one: turn"):
         ArchiveViews(path, RECIPE, length=2, seed=1)
     settings = RECIPE.training.__class__(view=0, augmentation="flip")
     recipe = RECIPE.replace(training=settings, stretch={"name": "identity"})

@@ -14,6 +14,7 @@ from astro_objdet.errors import InputError, OutputExistsError
 from astro_objdet.images import read_bands
 from astro_objdet.skies.archive import Archive
 from astro_objdet.skies.conditions import SURVEYS
+from astro_objdet.skies.datasets.building import build
 from astro_objdet.skies.plans import plan_fields
 from astro_objdet.skies.rendering import Roles, render_archive, simulate
 from astro_objdet.skies.splits import split_cells
@@ -186,12 +187,52 @@ def test_roles():
         ({"faintest": np.nan}, "faintest must be a finite magnitude, got nan"),
         ({"bright_excess": -1}, "bright_excess must be a finite number from 0 up, got -1"),
         ({"seeing_spread": -0.1}, "seeing_spread must be"),
+        ({"area": 60_000}, "area must be at most 4764 square degrees, what fields at random"),
+        ({"area": 600, "parts": ("test",)}, "area must be at most 476 square degrees in test"),
     ],
 )
 def test_bad_parameters(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         simulate(**{"out": tmp_path, "seed": 1, **options})
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"redshift": (0.38, 0.08)}, "the range of redshift must be .* got .0.38, 0.08."),
+        ({"redshift": (np.nan, 0.3)}, "the range of redshift must be"),
+        ({"ignored_richness": np.nan}, "ignored_richness must be a finite number from 0 up"),
+        ({"richness": -1}, "richness must be a finite number from 0 up, got -1"),
+    ],
+)
+def test_roles_that_no_object_can_have(limits, message):
+    with pytest.raises(InputError, match=message):
+        Roles(**limits)
+
+
+def test_an_archive_without_targets_is_told_of(tmp_path):
+    options = {"seed": 3, "size": 48, "cluster_odds": (0, 1), "faintest": 18.0, "parts": ("train",)}
+    with pytest.warns(UserWarning, match="nothing that was rendered is a target"):
+        render_archive(
+            tmp_path / "a.h5", area=1e-9, recipe=BUNDLED, roles=Roles(richness=900.0), **options
+        )
+
+
+def test_a_sky_without_noise_stays_one_in_an_archive(tmp_path):
+    out, options = tmp_path / "sky", {**SMALL, "binning": 3}
+    for noise in (True, False):
+        simulate("sdss", 1e-9, out=out, seed=1, noise=noise, cluster_odds=(0, 1), **options,
+                 overwrite=True)  # fmt: skip
+        build([out], tmp_path / f"{noise}.h5", recipe=BUNDLED, scheme="none")
+        made = Archive(tmp_path / f"{noise}.h5", need_targets=False)
+        assert made.provenance.get("noiseless", False) is not noise
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(InputError, match="afile: cannot be made: File exists"):
+        simulate("sdss", 1e-4, out=tmp_path / "afile", seed=1, **SMALL)
 
 
 def test_pixels_must_be_the_recipes(tmp_path):

@@ -34,5 +34,5 @@ def check_range(name, limits):
     except (TypeError, ValueError):
         low = high = np.nan
     if not low <= high:
-        raise InputError(f"ranges[{name!r}] must be (low, high) with low ≤ high, got {limits!r}")
+        raise InputError(f"the range of {name} must be (low, high) with low ≤ high, got {limits!r}")
     return low, high

@@ -36,7 +36,7 @@ __all__ = [
 _POSITION_REASONS = ("", "position masked", "position is NaN or infinite", "|dec| > 90")
 _EQUATORIAL = ("icrs", "fk5", "fk4")
 _HOURS = 24
-_HOURS_MIN_ROWS = 20
+_HOURS_MIN_ROWS = {"warn": 20, "refuse": 5}
 _HOURS_MIN_SPAN = 45
 
 
@@ -101,7 +101,7 @@ class ColumnValues(_Rows):
     unit: u.UnitBase | None
 
 
-def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
+def sky_positions(table, *, side="left", ra=None, dec=None, frame=None, hours="warn"):
     """Return the positions of a table, in ICRS.
 
     Parameters
@@ -118,6 +118,9 @@ def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
     frame : str or `~astropy.coordinates.BaseCoordinateFrame`, optional
         Of the columns: any that astropy knows. Without it the UCD or the names tell, and ICRS is
         meant otherwise.
+    hours : str, optional
+        What becomes of right ascensions without a unit that look like hours: "warn", or
+        "refuse" where the wrong sky would cost a lot.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
     ------
     InputError
         If no columns are found, several pairs could be meant, a name is not there, a column holds
-        no angles, or a frame is not known.
+        no angles, a frame is not known, or right ascensions look like hours and ``hours`` says so.
 
     Warns
     -----
@@ -144,7 +147,8 @@ def sky_positions(table, *, side="left", ra=None, dec=None, frame=None):
     )
     code = _position_codes(lon, lat, lon_masked | lat_masked)
     if in_degrees and frame.name in _EQUATORIAL:
-        _warn_of_hours(lon, lat, names[0], side)
+        bare = getattr(table[names[0]], "unit", None) is None
+        _tell_hours(lon, lat, names[0], side, "refuse" if bare and hours == "refuse" else "warn")
     if frame.name != "icrs":
         to_icrs(lon, lat, code == 0, frame, side)
     wrap(lon)
@@ -313,19 +317,22 @@ def _position_codes(lon, lat, masked):
     return code
 
 
-def _warn_of_hours(lon, lat, name, side):
-    """Warn of a right ascension in degrees that looks like hours."""
-    if np.count_nonzero(np.isfinite(lon)) < _HOURS_MIN_ROWS:
+def _tell_hours(lon, lat, name, side, how):
+    """Warn of a right ascension in degrees that looks like hours, or refuse it."""
+    if np.count_nonzero(np.isfinite(lon)) < _HOURS_MIN_ROWS[how]:
         return
     if np.nanmin(lon) < 0 or np.nanmax(lon) > _HOURS:
         return
     if np.nanmax(lat) - np.nanmin(lat) > _HOURS_MIN_SPAN:
-        warnings.warn(
+        told = (
             f"{side} table: column {name!r} is read as degrees, but all its values lie from 0 to "
-            "24 as if they were hours; if so, set the column's unit to hourangle",
-            UserWarning,
-            stacklevel=3,
+            "24 as if they were hours; "
         )
+        if how == "refuse":
+            raise InputError(
+                told + "give the column its unit, hourangle or deg, as ECSV, FITS and VOTable can"
+            )
+        warnings.warn(told + "if so, set the column's unit to hourangle", UserWarning, stacklevel=3)
 
 
 def _numbers(table, name, side, what, positive):

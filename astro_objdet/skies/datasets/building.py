@@ -1,5 +1,6 @@
 """`build`: fields and a table of known objects become an archive."""
 
+import json
 import warnings
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from astro_objdet.catalogs.plain import plain
-from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import (
     AstroObjdetError,
     InputError,
@@ -22,7 +22,7 @@ from astro_objdet.images.stretch import stretch_from_dict
 from astro_objdet.skies.datasets.making import Making
 from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.datasets.splitting import split_or_train
-from astro_objdet.skies.datasets.truth import truth_of
+from astro_objdet.skies.datasets.truth import read_truth
 from astro_objdet.skies.datasets.windows import FieldWindows
 
 __all__ = ["build", "find_truth"]
@@ -103,12 +103,17 @@ def build(
     Raises
     ------
     InputError
-        For inputs, tables and parameters that cannot be used, and if no object lies on any
-        field or no field can be read. Single fields that cannot be read are in the report.
+        For inputs, tables and parameters that cannot be used, and if no field can be read.
+        Single fields that cannot be read are in the report.
     OutputExistsError
         The archive exists, and neither ``overwrite`` nor ``resume`` was asked for.
     ResourceError
         The disk is full; what was appended stays, for ``resume``.
+
+    Warns
+    -----
+    UserWarning
+        If no object is a target on any field.
     """
     check_fraction("max_masked", max_masked)
     truth_path = find_truth(inputs, truth)
@@ -122,7 +127,7 @@ def build(
     read = partial(read_bands, bands=bands, hdu=hdu, unit=unit, zero_point=zero_point)
     size = _usual_size(fields, read, recipe) if size is None else size
     overlap = size // 4 if overlap is None else overlap
-    known = truth_of(read_table(truth_path), recipe.labels, **objects)
+    known = read_truth(truth_path, recipe.labels, **objects)
     given = {"size": size, "overlap": overlap, "stretched": stretched, "max_masked": max_masked}
     given |= {name: value for name, value in objects.items() if value is not None}
     provenance = {
@@ -132,6 +137,8 @@ def build(
         "truth": {"name": truth_path.name, "sha256": sha256_of(truth_path), "rows": known.rows,
                   "set_aside": known.set_aside},
     }  # fmt: skip
+    if _rendered_without_noise(truth_path):
+        provenance["noiseless"] = True
     making = Making(
         output, recipe, known, provenance, size=size, dtype=dtype, compression=compression,
         stretch=recipe.stretch if stretched else None, max_masked=max_masked, resume=resume,
@@ -178,6 +185,15 @@ def find_truth(inputs, truth=None):
             f".vot, .parquet) is looked for in the folders of images, {rest}"
         )
     return found[0]
+
+
+def _rendered_without_noise(truth_path):
+    """Whether a table is that of a sky of `~astro_objdet.skies.rendering.simulate` as it said."""
+    try:
+        told = json.loads((truth_path.parent / "simulate.json").read_text())
+        return truth_path.stem == "truth" and told["plan"]["noise"] is False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _each_field(making, fields, read, cut, n_known, progress):

@@ -1,19 +1,20 @@
 """`fetch`: the paper's sample of a catalogue, its images from a survey, and an archive of both."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from astro_objdet.catalogs.plain import plain
-from astro_objdet.catalogs.tables.files import read_table, write_table
-from astro_objdet.errors import InputError
+from astro_objdet.catalogs.tables.files import write_table
+from astro_objdet.errors import InputError, check_count, check_positive
 from astro_objdet.files import check_writable, sha256_of
 from astro_objdet.images import read_bands
 from astro_objdet.skies.datasets.making import Making
 from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.datasets.splitting import split_or_train
-from astro_objdet.skies.datasets.truth import truth_of
+from astro_objdet.skies.datasets.truth import named, read_truth
 from astro_objdet.skies.datasets.windows import FieldWindows
 from astro_objdet.skies.samples import (
     PAPER_OFFSETS,
@@ -90,18 +91,23 @@ def fetch(
     Raises
     ------
     InputError
-        For a catalogue or parameters that cannot be used, or if no image came at all.
+        For a catalogue or parameters that cannot be used.
+    NetworkError
+        If no image came at all.
     OutputExistsError
         The archive exists, and neither ``overwrite`` nor ``resume`` was asked for.
     """
+    check_count("size", size)
+    check_positive("pixel_scale", pixel_scale)
     catalogue = Path(catalogue)
     entry = find_image_survey(survey)
     check_writable(output, overwrite or resume, [catalogue])
-    sample = cluster_sample(
-        catalogue, redshift=redshift, richness=richness, declination=declination, columns=columns
-    )
+    cuts = {"redshift": redshift, "richness": richness, "declination": declination}
+    with named(catalogue):
+        sample = cluster_sample(catalogue, columns=columns, **cuts)
     if not len(sample):
-        raise InputError(f"no cluster passes the cuts: {sample.meta['cut_away']}", catalogue)
+        told = "; ".join(f"{why}: {count}" for why, count in _left_out(sample).items())
+        raise InputError(f"no cluster passes the cuts ({told or 'it has no rows'})", catalogue)
     cutouts = random_offsets(sample[:limit], offsets, radius=radius, seed=seed)
     known = _known(catalogue, sample, recipe, box_size, redshift, richness)
     side = int(size * pixel_scale / recipe.pixel_scale + 1e-6)
@@ -142,8 +148,10 @@ def fetch(
             text = f"{names[row['row']]}: band {row['band']}: {row['reason']}"
             making.failures.append((names[row["row"]], text, 5))
         _write_failures(failed, names, output)
-        making.finish(partial(split_or_train, scheme=scheme, seed=seed))
-    return making.report(known)
+        advice = f"; all are listed in {failures_path(output)}, and resume asks again"
+        making.finish(partial(split_or_train, scheme=scheme, seed=seed), advice=advice)
+    report = making.report(known)
+    return dataclasses.replace(report, set_aside=_left_out(sample))
 
 
 def failures_path(output):
@@ -155,6 +163,12 @@ def failures_path(output):
 def _groups(cutouts):
     """The cluster of each image: its name alone may be that of several, or empty."""
     return [f"{row['name']}:{position_key(row['ra'].value, row['dec'].value)}" for row in cutouts]
+
+
+def _left_out(sample):
+    """How many rows of the catalogue are not in the sample, by reason."""
+    cut = {f"outside the cut in {name}": n for name, n in sample.meta["cut_away"].items() if n}
+    return {**sample.meta["set_aside"], **cut}
 
 
 def _write_failures(failed, names, output):
@@ -172,8 +186,8 @@ def _known(catalogue, sample, recipe, box_size, redshift, richness):
     named = sample.meta["columns"]
     cuts = {"redshift": redshift, "richness": richness}
     place = tuple(named[name] for name in ("ra", "dec") if name in named)
-    return truth_of(
-        read_table(catalogue), recipe.labels, box_size=box_size,
+    return read_truth(
+        catalogue, recipe.labels, box_size=box_size,
         target={name: cut for name, cut in cuts.items() if cut and tuple(cut) != (None, None)},
         ignore={"redshift": _EVERYTHING}, columns=place, redshift=named["redshift"],
         richness=named.get("richness"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from astropy_healpix import HEALPix
 
-from astro_objdet.errors import InputError, check_choice
+from astro_objdet.errors import InputError, NetworkError, check_choice
 from astro_objdet.skies.archive import Archive, ArchiveWriter
 from astro_objdet.skies.splits import NSIDE
 
@@ -170,17 +170,19 @@ class Making:
             window.image, window.objects, wcs=window.wcs, field=name, group=group, cell=int(cell)
         )
 
-    def finish(self, split, outside=0):
+    def finish(self, split, outside=0, advice=""):
         """Write what is known at the end, call ``split``, and mark the archive as complete.
 
         Raises
         ------
-        InputError
-            If there is no image.
+        InputError, NetworkError
+            If there is no image; the latter if no service sent one. ``advice`` ends the message.
         """
         if self.writer is None or not self.writer.n_images:
             if self.failures:
-                raise InputError(f"no field can be used; the first: {self.failures[0][1]}")
+                codes = {code for *_, code in self.failures}
+                kind = NetworkError if codes == {NetworkError.exit_code} else InputError
+                raise kind(f"no field can be used; the first: {self.failures[0][1]}{advice}")
             raise InputError(f"all {self.masked} windows have too many bad pixels (max_masked)")
         self.outside = outside
         self.writer.add_provenance(

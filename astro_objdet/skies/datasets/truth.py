@@ -1,5 +1,6 @@
 """Known objects: where they are, how large their boxes are, and what they count as."""
 
+import contextlib
 import dataclasses
 from collections import Counter
 
@@ -14,12 +15,14 @@ from astro_objdet.catalogs.columns import (
 )
 from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.matching.radius import parse_radius, radius_arcsec
+from astro_objdet.catalogs.tables.files import read_table
 from astro_objdet.errors import InputError
 from astro_objdet.skies.archives.layout import OBJECT_COLUMNS, ROLES
 
-__all__ = ["Truth", "truth_of"]
+__all__ = ["Truth", "named", "read_truth", "truth_of"]
 
-_SIDE = "object"
+_SIDE = "truth"
+_NO_REDSHIFT = "none of its columns is recognised as one, so name it by redshift"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +117,7 @@ def truth_of(
         For missing columns, labels that the recipe does not have, or no usable row.
     """
     ra, dec = position_names(columns or None, "columns")
-    place = sky_positions(table, side=_SIDE, ra=ra, dec=dec)
+    place = sky_positions(table, side=_SIDE, ra=ra, dec=dec, hours="refuse")
     z = redshift_values(table, side=_SIDE, column=redshift)
     reason = np.array(place.reason, dtype=object)
     sides, sizes = [], box_size if isinstance(box_size, tuple | list) else (box_size,) * 2
@@ -142,14 +145,34 @@ def truth_of(
     )
 
 
+def read_truth(path, labels, **objects):
+    """`truth_of` a file, whose errors name it."""
+    with named(path):
+        return truth_of(read_table(path), labels, **objects)
+
+
+@contextlib.contextmanager
+def named(path):
+    """Errors with the name of the file that they are about."""
+    try:
+        yield
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(str(error), path) from None
+
+
 def _side_arcsec(size, table, z, cosmology):
     """Side of each box in arcsec, and why there is none."""
     try:
         return radius_arcsec(parse_radius(size), table, side=_SIDE, redshift=z, cosmology=cosmology)
     except InputError as error:
         # a radius is what the parser takes a size for
-        text = str(error).replace("say which by radius_unit", "set its unit to")
-        raise InputError(text.replace("radius", "box_size")) from None
+        text = str(error).replace("radius", "box_size")
+        text = text.replace("say which by box_size_unit,", "give the column a unit,")
+        # there is one table only, and no number for all
+        text = text.replace("give redshift a number, or a column of either table", _NO_REDSHIFT)
+        raise InputError(text) from None
 
 
 def _labels(table, labels, label, label_column):
