@@ -1,7 +1,15 @@
 """Sphinx settings. Build with: python -m sphinx -W --keep-going -b html docs OUT"""
 
 import os
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+from astro_objdet.engine.weights import load_card
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+from deepcee_tables import write_parts
 
 project = "astro_objdet"
 author = "The astro_objdet developers"
@@ -57,3 +65,6 @@ html_theme_options = {
 }
 # All pages, always: there are few enough.
 html_sidebars = {"**": ["site-nav"]}
+
+# Tables and numbers on the bundled weights are those of their card.
+write_parts(load_card("deepcee"), Path(__file__).parent / "generated")

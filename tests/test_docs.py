@@ -21,6 +21,7 @@ from astro_objdet import Detector, list_detectors
 from astro_objdet.cli.main import main
 from astro_objdet.detectors import TrainingSettings, base
 from astro_objdet.detectors.deepcee import BUNDLED, PAPER
+from astro_objdet.engine.weights import load_card
 from astro_objdet.skies.populations import haloes, relations
 from astro_objdet.skies.simulate import render_field
 
@@ -105,6 +106,22 @@ def test_command_lines_on_the_pages_are_understood(words):
         name, command, words = command.resolve_command(click.Context(command), words)
     # parses and checks the words, and runs nothing
     command.make_context(name, list(words)).close()
+
+
+def test_readme_says_of_the_weights_what_their_card_says():
+    card = load_card("deepcee")
+    scores = card["scores"]
+    default = card["recipe"]["score_threshold"]
+    (row,) = (r for r in scores["table"] if r["threshold"] == default)
+    text = " ".join((DOCS.parent / "README.md").read_text().split())
+    for words in (
+        f"On {scores['area_deg2']:.0f} square degrees",
+        f"find {row['tp']:.0f} of {row['tp'] + row['fn']:.0f} clusters",
+        f"{row['false_per_deg2']:.2f} false detections per square degree",
+        f"a purity of {100 * row['purity']:.0f} %",
+        f"to {row['median_offset_kpc']:.0f} kpc",
+    ):
+        assert words in text
 
 
 def test_exit_codes_of_the_errors_are_documented():

@@ -68,7 +68,7 @@ def draw(ax, field, position, title):
             radius = 100 / kpc_per_arcsec(row["redshift"]) / field.survey.pixel_scale
             angle = np.linspace(0, 2 * np.pi, 60)
             ax.plot(a - x0 + radius * np.cos(angle), b - y0 + radius * np.sin(angle), "y-", lw=1)
-            ax.text(a - x0 + radius, b - y0, words(row), color="yellow", fontsize=7)
+            ax.text(a - x0 + radius, b - y0, words(row), color="yellow", fontsize=7, clip_on=True)
     ax.set(title=title, xlim=(0, SIDE), ylim=(0, SIDE), xticks=[], yticks=[])
     ax.title.set_fontsize(9)
 

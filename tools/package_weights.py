@@ -4,7 +4,8 @@
 
 Tensors are stored in half precision. Recipe and training come from the run's own card;
 CARD.json adds what a person says: title, labels, licence, known failures. --scores
-and --rich take what ``tools/score_deepcee.py`` wrote.
+and --rich take what ``tools/score_deepcee.py`` wrote, --real what ``tools/score_real.py``
+printed.
 """
 
 import argparse
@@ -21,6 +22,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--scores")
     parser.add_argument("--rich", help="scores.json of a sky with --rich")
+    parser.add_argument("--real", help="lines of score_real.py")
     parser.add_argument("--threshold", type=float, help="score threshold of the recipe")
     args = parser.parse_args()
     state, own, _ = load_state(args.run)
@@ -30,6 +32,9 @@ def main():
         card["scores"] = json.loads(Path(args.scores).read_text())
     if args.rich:
         card["scores_by_bin"] = json.loads(Path(args.rich).read_text())
+    if args.real:
+        lines = Path(args.real).read_text().splitlines()
+        card["real_images"] = [json.loads(line) for line in lines]
     if args.threshold is not None:
         card["recipe"]["score_threshold"] = args.threshold
     half = {name: tensor.half() for name, tensor in state.items()}

@@ -173,32 +173,23 @@ def estimates(found, truth, threshold):
     return off
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--area", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=2001)
-    parser.add_argument("--part", default="test", choices=("valid", "test"))
-    parser.add_argument("--rich", action="store_true")
-    parser.add_argument("--redshift-est", help="LOW:HIGH, of the detections")
-    parser.add_argument("--threshold", type=float, help="of the bins; the best F1 by default")
-    parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
-    plan, count, area = blind_sky(args.area, args.seed, args.part, args.rich)
+def render_and_score(weights, plan, count, processes):
+    """Detections and truth of all fields, and what a catalogue says of recipe and weights."""
     places, _ = plan.places(count)
-    work = partial(score_field, args.weights, plan)
-    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+    work = partial(score_field, weights, plan)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         results = []
         for done in pool.map(work, enumerate(places), chunksize=4):
             results.append(done)
-            if len(results) % 100 == 0:
+            if len(results) % 20 == 0:
                 print(f"{len(results)} of {count} fields", flush=True)
     found = vstack([table for table, *_ in results], metadata_conflicts="silent")
     truth = vstack([rows for _, rows, _ in results], metadata_conflicts="silent")
-    if args.redshift_est:
-        low, high = (float(v) for v in args.redshift_est.split(":"))
-        found = found[(found["redshift_est"] >= low) & (found["redshift_est"] <= high)]
+    return found, truth, results[0][2]
+
+
+def match(found, truth, area):
+    """Evaluations within the margins and with them, and the detections of the former."""
     every = evaluate(
         found, truth, "100 kpc", ranges=RANGES, thresholds=THRESHOLDS, footprint="none"
     )
@@ -213,43 +204,73 @@ def main():
     for name in ("halo_richness", *(f"{name}_est" for name in ESTIMATES)):
         if name in found.colnames:
             result.detections[name] = found[name]
-    best = result.thresholds[result.best]
-    threshold = float(best["threshold"]) if args.threshold is None else args.threshold
+    return result, every, found
+
+
+def command_line(args):
+    """The command that repeats this, without the folders of this machine."""
     options = " --rich" if args.rich else ""
     options += f" --redshift-est {args.redshift_est}" if args.redshift_est else ""
     options += f" --threshold {args.threshold:g}" if args.threshold is not None else ""
+    return (
+        f"python tools/score_deepcee.py {Path(args.weights).stem} --area {args.area:g} "
+        f"--seed {args.seed} --part {args.part}{options} -o scores"
+    )
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--area", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=2001)
+    parser.add_argument("--part", default="test", choices=("valid", "test"))
+    parser.add_argument("--rich", action="store_true")
+    parser.add_argument("--redshift-est", help="LOW:HIGH, of the detections")
+    parser.add_argument("--threshold", type=float, help="of the bins; the best F1 by default")
+    parser.add_argument("--processes", type=int, default=2)
+    return parser.parse_args()
+
+
+def main():
+    args = read_arguments()
+    plan, count, area = blind_sky(args.area, args.seed, args.part, args.rich)
+    found, truth, told = render_and_score(args.weights, plan, count, args.processes)
+    cut = [float(v) for v in args.redshift_est.split(":")] if args.redshift_est else None
+    if cut:
+        found = found[(found["redshift_est"] >= cut[0]) & (found["redshift_est"] <= cut[1])]
+    result, every, found = match(found, truth, area)
+    best = float(result.thresholds[result.best]["threshold"])
+    threshold = best if args.threshold is None else args.threshold
+    wanted = ("threshold", "tp", "fp", "fn", "purity", "completeness", "f1")
     report = {
-        "command": f"python tools/score_deepcee.py {Path(args.weights).name} --area "
-        f"{args.area:g} --seed {args.seed} --part {args.part}{options} -o scores",
+        "command": command_line(args),
         "fields": count,
         "area_deg2": round(area, 2),
         "asked_deg2": args.area,
         "margin_arcsec": MARGIN,
-        "redshift_est": [low, high] if args.redshift_est else None,
+        "redshift_est": cut,
         "seed": args.seed,
         "ranges": RANGES,
-        "best_threshold": float(best["threshold"]),
+        "best_threshold": best,
         "part": args.part,
         "rich": args.rich,
         "table": summary(result, area),
-        "with_edges": {
-            name: round(float(every.thresholds[result.best][name]), 4)
-            for name in ("threshold", "tp", "fp", "fn", "purity", "completeness", "f1")
-        },
+        "with_edges": {k: round(float(every.thresholds[result.best][k]), 4) for k in wanted},
         "estimates": estimates(found, result.truth, threshold),
         "bins_threshold": threshold,
         "bins": bins(found, truth, threshold),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
     table = result.detections
     table["weight"] = np.ones(len(table))
     table.meta = {
-        **results[0][2],
+        **told,
         "sky": f"{count} rendered fields of SDSS's seeing and depth, {area:.1f} deg2, seed "
         f"{args.seed}; clusters at redMaPPer's density",
         "radius": "100 kpc",
         "ranges": {name: list(limits) for name, limits in RANGES.items()},
     }
+    args.out.mkdir(parents=True, exist_ok=True)
     write_table(table, args.out / "detections.ecsv", overwrite=True)
     write_table(result.truth, args.out / "truth.ecsv", overwrite=True)
     (args.out / "scores.json").write_text(json.dumps(report, indent=1) + "\n")
