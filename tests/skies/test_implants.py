@@ -134,9 +134,10 @@ def test_recipes_without_decoys_and_estimates(tmp_path):
 
 def test_rendered_archives_say_what_is_needed(tmp_path):
     path = tmp_path / "a.h5"
-    render_archive(
-        path, "sdss", 0.001, seed=1, recipe=BUNDLED, size=96, noise=False, parts=("train",)
-    )
+    with pytest.warns(UserWarning, match="nothing that was rendered is a target"):
+        render_archive(
+            path, "sdss", 0.001, seed=1, recipe=BUNDLED, size=96, noise=False, parts=("train",)
+        )
     implanter = Implanter(Archive(path, need_targets=False), 2.0)
     assert implanter.survey == BINNED
     assert implanter.roles.__dict__ == asdict(Roles()) | {"redshift": [0.08, 0.38]}
