@@ -183,12 +183,12 @@ def _write_failures(failed, names, output):
 
 def _known(catalogue, sample, recipe, box_size, redshift, richness):
     """All objects of the catalogue: the cuts make targets, the others are ignored."""
-    named = sample.meta["columns"]
+    found = sample.meta["columns"]
     cuts = {"redshift": redshift, "richness": richness}
-    place = tuple(named[name] for name in ("ra", "dec") if name in named)
+    place = tuple(found[name] for name in ("ra", "dec") if name in found)
     return read_truth(
         catalogue, recipe.labels, box_size=box_size,
         target={name: cut for name, cut in cuts.items() if cut and tuple(cut) != (None, None)},
-        ignore={"redshift": _EVERYTHING}, columns=place, redshift=named["redshift"],
-        richness=named.get("richness"),
+        ignore={"redshift": _EVERYTHING}, columns=place, redshift=found["redshift"],
+        richness=found.get("richness"),
     )  # fmt: skip
