@@ -11,20 +11,21 @@ import numbers
 
 import numpy as np
 
-from astro_objdet.catalogs.arguments import check_table
-from astro_objdet.catalogs.columns.masks import unmasked
 from astro_objdet.catalogs.fitting.arrays import edge_array, float_array
 from astro_objdet.catalogs.fitting.isotonic import isotonic_knots
+from astro_objdet.catalogs.fitting.judged import (
+    FALSE_STATUSES,
+    TRUE_STATUSES,
+    checked_detections,
+    held_out_probabilities,
+    judged_detections,
+)
 from astro_objdet.catalogs.fitting.reliability import calibration_error, reliability_table
 from astro_objdet.catalogs.metrics import check_probability
 from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import InputError
 
 __all__ = ["FALSE_STATUSES", "TRUE_STATUSES", "Calibration"]
-
-#: What the column ``status`` of an evaluation says of a detection; others are left out.
-TRUE_STATUSES = ("true",)
-FALSE_STATUSES = ("false", "duplicate")
 
 #: A calibration needs this many true, and as many false, detections.
 LEAST = 10
@@ -92,7 +93,7 @@ class Calibration:
             For scores that are not finite, truths that are masked, weights that are not
             above 0, and fewer than 10 true or 10 false detections.
         """
-        score, true, weights = _checked(score, true, weights)
+        score, true, weights = checked_detections(score, true, weights)
         hits = int(true.sum())
         if min(hits, len(true) - hits) < LEAST:
             raise InputError(
@@ -129,36 +130,11 @@ class Calibration:
         InputError
             For missing columns, naming those there are, and as `fit` does.
         """
-        check_table("table", table)
-        for name in ("score", "status"):
-            if name not in table.colnames:
-                there = ", ".join(table.colnames) or "none"
-                raise InputError(
-                    f"table must have the column {name!r}, as the detections of an evaluation "
-                    f"do; it has {there}"
-                )
-        # From text files, "true" and "false" alone come back as True and False.
-        status = np.char.lower(np.ma.filled(np.ma.asarray(table["status"]).astype(str), ""))
-        score = float_array("score", table["score"])
-        true = np.isin(status, TRUE_STATUSES)
-        used = (true | np.isin(status, FALSE_STATUSES)) & np.isfinite(score)
-        if not used.any():
-            there = ", ".join(sorted(set(status.tolist()))) or "no rows"
-            wanted = ", ".join((*TRUE_STATUSES, *FALSE_STATUSES))
-            raise InputError(
-                f"table must have rows of status {wanted} with a score; it has {there}"
-            )
-        weights = (
-            float_array("weight", table["weight"])[used] if "weight" in table.colnames else None
-        )
-        groups = _groups(table)
-        known = _provenance_of(table.meta) | {"left_out": int(len(used) - used.sum())}
+        judged, left_out = judged_detections(table)
+        known = _provenance_of(table.meta) | {"left_out": left_out}
         return cls.fit(
-            score[used],
-            true[used],
-            weights=weights,
-            groups=None if groups is None else groups[used],
-            provenance=known | (provenance or {}) | {"weighted": weights is not None},
+            **judged,
+            provenance=known | (provenance or {}) | {"weighted": judged["weights"] is not None},
         )
 
     def probability(self, score):
@@ -198,7 +174,7 @@ class Calibration:
             is empty the means are NaN, and the interval is 0 to 1.
         """
         check_probability("confidence", confidence)
-        score, true, weights = _checked(score, true, weights)
+        score, true, weights = checked_detections(score, true, weights)
         edges = edge_array("bins", bins, lambda number: np.linspace(0, 1, number))
         probability = self.probability(score)
         return reliability_table(score, probability, true, weights, edges, confidence)
@@ -225,30 +201,55 @@ class Calibration:
             ``ece_probability``: expected calibration error in ten bins of equal width;
             ``folds`` and ``groups``: how many. Scores are compared where all are from 0 to 1.
         """
-        score, true, weights = _checked(score, true, weights)
-        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-            raise InputError(f"folds must be an integer from 2, got {folds!r}")
+        score, true, weights = checked_detections(score, true, weights)
         groups = np.arange(len(score)) if groups is None else np.asarray(groups)
-        if groups.shape != score.shape:
-            raise InputError(f"groups must have length {len(score)}, got shape {groups.shape}")
-        names, number = np.unique(groups, return_inverse=True)
-        folds = min(folds, len(names))
-        if folds < 2:
+        probability, folds = held_out_probabilities(score, true, weights, groups, folds)
+        if probability is None:
             return {}
-        probability = np.empty_like(score)
-        # groups in a fixed shuffle: in their order they may drift across the sky
-        fold = (np.random.default_rng(0).permutation(len(names)) % folds)[number]
-        for k in range(folds):
-            held = fold == k
-            knots = isotonic_knots(score[~held], true[~held], weights[~held])
-            probability[held] = np.interp(score[held], *knots)
-        result = {"folds": folds, "groups": len(names)}
+        result = {"folds": folds, "groups": len(np.unique(groups))}
         for name, value in (("score", score), ("probability", probability)):
             if not ((value >= 0) & (value <= 1)).all():
                 continue
             result[f"brier_{name}"] = float(np.average((value - true) ** 2, weights=weights))
             result[f"ece_{name}"] = calibration_error(value, true, weights)
         return result
+
+    @staticmethod
+    def held_out_reliability(table, *, bins=10, folds=FOLDS, confidence=0.95):
+        """How often detections are true, each with a probability from the other fields.
+
+        What `reliability` says of the detections that a calibration was made with is too
+        good: their own chance is in it.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            As for `from_table`.
+        bins, confidence
+            As for `reliability`.
+        folds : int
+            As for `cross_validate`.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            As of `reliability`.
+
+        Raises
+        ------
+        InputError
+            As `from_table` does, and where there is one field only.
+        """
+        check_probability("confidence", confidence)
+        edges = edge_array("bins", bins, lambda number: np.linspace(0, 1, number))
+        judged, _ = judged_detections(table)
+        groups = judged.pop("groups")
+        score, true, weights = checked_detections(**judged)
+        groups = np.arange(len(score)) if groups is None else groups
+        probability, _ = held_out_probabilities(score, true, weights, groups, folds)
+        if probability is None:
+            raise InputError("table must have detections of two fields and more")
+        return reliability_table(score, probability, true, weights, edges, confidence)
 
     def to_dict(self):
         """As a model card holds it, under ``calibration``: numbers, lists and strings.
@@ -316,43 +317,6 @@ class Calibration:
         if not isinstance(quality, dict):
             raise InputError(f"quality of a calibration must be a dict, got {quality!r}")
         return cls(scores, probabilities, lowest, int(n), int(true), quality, rest)
-
-
-def _checked(score, true, weights):
-    """Arrays of one length, and what makes no sense refused."""
-    score, (true, masked) = float_array("score", score), unmasked(true)
-    if masked.any():
-        raise InputError(
-            f"true must be known of each detection, got {np.count_nonzero(masked)} masked values: "
-            "leave these rows out"
-        )
-    if not np.isin(true, (0, 1)).all():
-        raise InputError("true must hold True and False, or 1 and 0")
-    weights = np.ones(score.shape) if weights is None else float_array("weights", weights)
-    if score.ndim != 1 or not score.shape == true.shape == weights.shape:
-        raise InputError(
-            "score, true and weights must have one length, got shapes "
-            f"{score.shape}, {true.shape} and {weights.shape}"
-        )
-    if not np.isfinite(score).all():
-        first = int(np.argmin(np.isfinite(score)))
-        raise InputError(f"score must be finite, got {score[first]} at index {first}")
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        raise InputError("weights must be finite numbers above 0")
-    return score, true.astype(bool), weights
-
-
-def _groups(table):
-    """Field of each detection, else its cell of sky, else None."""
-    if "field" in table.colnames:
-        return np.ma.filled(np.ma.asarray(table["field"]).astype(str), "")
-    if not {"ra", "dec"} <= set(table.colnames):
-        return None
-    # needed by few, and imports a library of its own
-    from astro_objdet.catalogs.footprint import sky_cells
-
-    ra, dec = (np.nan_to_num(float_array(name, table[name])) for name in ("ra", "dec"))
-    return sky_cells(ra, dec)[0]
 
 
 def _provenance_of(meta):

@@ -119,8 +119,14 @@ def convert(source, recipe, output, title, overwrite):
     help="The file to write.",
 )
 @click.option("--sky", metavar="TEXT", help="What sky the detections are of, for the model card.")
+@click.option(
+    "--plot",
+    type=click.Path(),
+    metavar="FILE.png",
+    help="Draw a reliability diagram, the detections of each field judged by the other fields.",
+)
 @overwrite_option
-def calibrate(name, table, output, sky, overwrite):
+def calibrate(name, table, output, sky, plot, overwrite):
     """Copy the weights NAME with a calibration of their scores.
 
     TABLE holds detections that are known to be true or false, in its columns score and
@@ -133,11 +139,27 @@ def calibrate(name, table, output, sky, overwrite):
     """
     with spoken_warnings():
         from astro_objdet.engine.weights import calibrate_weights
+        from astro_objdet.plots.canvas import check_picture
 
+        if plot:
+            check_picture(plot, overwrite, (output, table))
         calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
+        if plot:
+            _draw_reliability(calibration, table, plot, overwrite)
     for line in _card_lines({"calibration": _calibration_entries(calibration.to_dict())}):
         click.echo(line)
     click.echo(f"wrote {output}, sha256 {digest}")
+    if plot:
+        click.echo(f"wrote {plot}")
+
+
+def _draw_reliability(calibration, table, plot, overwrite):
+    from astro_objdet.catalogs.calibration import Calibration
+    from astro_objdet.catalogs.tables.files import read_table
+    from astro_objdet.plots import reliability_diagram
+
+    judged = Calibration.held_out_reliability(read_table(table))
+    reliability_diagram(judged, plot, calibration=calibration, overwrite=overwrite)
 
 
 def _calibration_entries(values):

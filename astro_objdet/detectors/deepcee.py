@@ -73,6 +73,7 @@ BUNDLED = PAPER.replace(
     proposals=100,
     roi_context=2.5,
     roi_core=0.2,
+    roi_sources=2.5,
     roi_samples=128,
     estimates=("richness", "redshift"),
     box_nms=0.3,

@@ -142,6 +142,10 @@ class Recipe:
         How many times as wide as a box the middle one of three apertures is, whose colours the
         detection network sees, see `~astro_objdet.engine.colours.ApertureColours`; None for
         feature maps alone.
+    roi_sources : float or None
+        How many times as wide as a box the circle is whose sources the detection network counts
+        by brightness and colours, see `~astro_objdet.engine.sources.SourceFinder`; None for
+        feature maps alone.
     estimates : tuple of str
         Columns of the archive, such as ``"richness"``, that the detection network learns to
         estimate for each object.
@@ -184,6 +188,7 @@ class Recipe:
     roi_size: int = 7
     roi_context: float | None = None
     roi_core: float | None = None
+    roi_sources: float | None = None
     estimates: tuple = ()
     head_width: int = 1024
     roi_samples: int = 64
@@ -207,6 +212,10 @@ class Recipe:
             raise InputError(f"{self.name}.roi_core must be above 0, up to 1, got {self.roi_core}")
         if self.roi_core is not None and self.roi_context is None:
             raise InputError(f"{self.name}.roi_core needs roi_context as well")
+        if self.roi_sources is not None:
+            check_positive(f"{self.name}.roi_sources", self.roi_sources)
+            if self.roi_context is None:
+                raise InputError(f"{self.name}.roi_sources needs roi_context as well")
         if not all(isinstance(name, str) and len(name) > 1 for name in self.estimates):
             raise InputError(
                 f"{self.name}.estimates must be names of columns, got {self.estimates!r}"

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-__all__ = ["ApertureColours"]
+__all__ = ["ApertureColours", "Unstretched"]
 
 #: Sides of the apertures, relative to the middle one.
 APERTURES = (0.5, 1.0, 2.0)
@@ -17,6 +17,29 @@ POWERS = (0, 1, 2)
 SOFTENING = 0.02
 #: Colours differ by less than brightness does, and tell more.
 STRETCHED = 3.0
+
+
+class Unstretched:
+    """The image before it was stretched and normalised.
+
+    Parameters
+    ----------
+    mean, std : sequence of float
+        With which the image's channels were normalised.
+    limits : pair of float or sequence, optional
+        Flux at 0 and at 1 of a square root stretch; without it the image is flux.
+    """
+
+    def __init__(self, mean, std, limits=None):
+        self.limits = limits
+        self.mean, self.std = (_column(values, len(mean)) for values in (mean, std))
+
+    def __call__(self, image):
+        stretched = image.detach() * self.std.to(image) + self.mean.to(image)
+        if self.limits is None:
+            return stretched
+        low, high = (_column(limit, len(self.mean)).to(image) for limit in self.limits)
+        return stretched.square() * (high - low) + low
 
 
 class ApertureColours(nn.Module):
@@ -39,8 +62,7 @@ class ApertureColours(nn.Module):
 
     def __init__(self, core, mean, std, limits=None):
         super().__init__()
-        self.core, self.limits = core, limits
-        self.mean, self.std = (_column(values, len(mean)) for values in (mean, std))
+        self.core, self.flux = core, Unstretched(mean, std, limits)
         #: Numbers for each box.
         self.count = len(APERTURES) * len(POWERS) * len(mean)
 
@@ -60,16 +82,8 @@ class ApertureColours(nn.Module):
         rows = torch.cat([functional.pad(b, (1, 0), value=float(k)) for k, b in enumerate(boxes)])
         centre, half = (rows[:, 1:3] + rows[:, 3:]) / 2, (rows[:, 3:] - rows[:, 1:3]) * widest / 2
         places = torch.cat([rows[:, :1], centre - half, centre + half], dim=1)
-        flux = roi_align(self._flux(image), places, SAMPLES, 1.0, 1, aligned=True)
+        flux = roi_align(self.flux(image), places, SAMPLES, 1.0, 1, aligned=True)
         return torch.cat([self._measured(flux, size) for size in APERTURES], dim=1)
-
-    def _flux(self, image):
-        """The image before it was stretched and normalised."""
-        stretched = image.detach() * self.std.to(image) + self.mean.to(image)
-        if self.limits is None:
-            return stretched
-        low, high = (_column(limit, len(self.mean)).to(image) for limit in self.limits)
-        return stretched.square() * (high - low) + low
 
     def _measured(self, flux, size):
         """Magnitudes and colours in one aperture, for each way to weight its pixels."""

@@ -1,4 +1,4 @@
-"""A detection network that sees a box, its surroundings, and the colours in its middle."""
+"""A detection network that sees a box, its surroundings, and the galaxies in both."""
 
 import math
 
@@ -7,10 +7,14 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
+from astro_objdet.engine.sources import SourceCounts
+
 __all__ = ["ContextHead", "ContextRoIAlign"]
 
 #: The name under which a backbone's feature maps hold the image itself.
 IMAGE = "image"
+#: And the sources found in it.
+SOURCES = "sources"
 #: Channels that the features of a box, and of its surroundings, are reduced to.
 REDUCED = 48
 #: torchvision takes the map of stride 16 for boxes of this side, and others by powers of two.
@@ -33,13 +37,23 @@ class ContextRoIAlign(MultiScaleRoIAlign):
     context : float
         How many times as wide as a box its surroundings are.
     colours : `ApertureColours`, optional
+    sources : `SourceFinder`, optional
     """
 
     def __init__(
-        self, featmap_names, output_size, sampling_ratio, *, strides, context, colours=None
+        self,
+        featmap_names,
+        output_size,
+        sampling_ratio,
+        *,
+        strides,
+        context,
+        colours=None,
+        sources=None,
     ):
         super().__init__(featmap_names, output_size, sampling_ratio)
-        self.strides, self.context, self.colours = tuple(strides), context, colours
+        self.strides, self.context = tuple(strides), context
+        self.colours, self.sources = colours, sources
 
     def forward(self, x, boxes, image_shapes):
         """Features of boxes, as `ContextHead` takes them.
@@ -47,22 +61,27 @@ class ContextRoIAlign(MultiScaleRoIAlign):
         Parameters
         ----------
         x : dict of str to `torch.Tensor`
-            Feature maps (n, c, h, w), and the image (n, 3, h, w) where colours are seen.
+            Feature maps (n, c, h, w), and the image (n, 3, h, w) where colours or sources are
+            seen. Its sources are kept here, since boxes of the same image come several times.
         boxes : list of `torch.Tensor` (m, 4)
         image_shapes : list of tuple of int
-            Not needed: the strides are known.
+            Height and width without padding.
 
         Returns
         -------
-        tuple of `torch.Tensor`
-            The box's and its surroundings' (m, c, size, size), and colours (m, k).
+        dict of str to `torch.Tensor`
+            ``near`` and ``wide``, the box's and its surroundings' (m, c, size, size); ``colours``
+            (m, k); ``sources``, what `SourceFinder` gives.
         """
-        parts = [
-            self._pooled(x, some) for some in (boxes, [scaled(b, self.context) for b in boxes])
-        ]
+        wide = [scaled(b, self.context) for b in boxes]
+        parts = {"near": self._pooled(x, boxes), "wide": self._pooled(x, wide)}
         if self.colours is not None:
-            parts.append(self.colours(x[IMAGE], boxes))
-        return tuple(parts)
+            parts["colours"] = self.colours(x[IMAGE], boxes)
+        if self.sources is not None:
+            if SOURCES not in x:
+                x[SOURCES] = self.sources.find(x[IMAGE], image_shapes)
+            parts["sources"] = self.sources(x[SOURCES], boxes, image_shapes)
+        return parts
 
     def _pooled(self, x, boxes):
         """As torchvision's, but for half a cell: the first cell of a map is half a stride in."""
@@ -102,23 +121,31 @@ class ContextHead(nn.Module):
         Of both hidden layers.
     colours : int
         Number of colours; 0 for none.
+    sources : pair of int, optional
+        Numbers for each source and for each box, of `SourceFinder`.
     """
 
-    def __init__(self, channels, size, width, colours=0):
+    def __init__(self, channels, size, width, colours=0, sources=None):
         super().__init__()
         self.near, self.wide = _Reduced(channels), _Reduced(channels)
         self.colours = None
+        self.sources = SourceCounts(*sources) if sources else None
         if colours:
             layers = nn.Linear(colours, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU()
             self.colours = nn.Sequential(*layers)
-        self.fc6 = nn.Linear(2 * (REDUCED * size**2 + 1) + (64 if colours else 0), width)
+        inputs = 2 * (REDUCED * size**2 + 1) + (64 if colours else 0)
+        # the sources come last: weights that know none of them are widened, see `widened`
+        inputs += self.sources.out_features if sources else 0
+        self.fc6 = nn.Linear(inputs, width)
         self.fc7 = nn.Linear(width, width)
 
     def forward(self, parts):
         """Hidden features (m, width) of boxes."""
-        seen = [self.near(parts[0]), self.wide(parts[1])]
+        seen = [self.near(parts["near"]), self.wide(parts["wide"])]
         if self.colours is not None:
-            seen.append(self.colours(parts[2]))
+            seen.append(self.colours(parts["colours"]))
+        if self.sources is not None:
+            seen.append(self.sources(*parts["sources"]))
         hidden = functional.gelu(self.fc6(torch.cat(seen, dim=1)))
         return functional.gelu(self.fc7(hidden))
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
-__all__ = ["EstimatingPredictor", "estimate_properties"]
+__all__ = ["EstimatingPredictor", "estimate_properties", "moved_boxes"]
 
 #: Before the properties of a known box are learned it is changed by as much as a box that is found
 #: is off, or else a redshift would be read from the size of the box alone: rms of its
@@ -95,7 +95,7 @@ def _estimates(heads, features, boxes, image_shapes):
 def _loss(heads, features, image_shapes, targets):
     """Smooth L1 in spreads, over what is known, the mean over the objects of all images."""
     empty = targets[0]["boxes"].new_zeros((0, 4))
-    boxes = [_moved(target.get("known", empty)) for target in targets]
+    boxes = [moved_boxes(target.get("known", empty)) for target in targets]
     read = _estimates(heads, features, boxes, image_shapes)
     if not len(read):
         return read.sum()
@@ -106,8 +106,8 @@ def _loss(heads, features, image_shapes, targets):
     return loss / len(known)
 
 
-def _moved(boxes):
-    """Boxes as far off as ones that are found."""
+def moved_boxes(boxes):
+    """Boxes (n, 4) of pixels, as far off as ones that are found."""
     centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     grain = torch.randn_like(boxes)
     common = torch.randn_like(boxes[:, :1])

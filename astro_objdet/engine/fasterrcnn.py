@@ -7,9 +7,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from astro_objdet.engine.backbones import make_backbone
-from astro_objdet.engine.colours import ApertureColours
+from astro_objdet.engine.colours import ApertureColours, Unstretched
 from astro_objdet.engine.context import IMAGE, ContextHead, ContextRoIAlign
 from astro_objdet.engine.estimates import EstimatingPredictor, estimate_properties
+from astro_objdet.engine.sources import SourceFinder
 
 __all__ = ["build_model", "initialise_as_paper"]
 
@@ -37,7 +38,7 @@ def build_model(recipe, pretrained_backbone=False):
         recipe.strides,
         recipe.neck_channels,
         pretrained_backbone,
-        with_image=bool(recipe.roi_core),
+        with_image=bool(recipe.roi_core or recipe.roi_sources),
     )
     n_maps, n_labels = len(recipe.strides), len(recipe.labels)
     anchors = AnchorGenerator(recipe.anchor_sizes, (recipe.aspect_ratios,) * n_maps)
@@ -69,7 +70,7 @@ def build_model(recipe, pretrained_backbone=False):
     )
     # images come at the recipe's pixel scale; torchvision would resize them to 800
     model.transform.resize = _keep_size
-    if recipe.roi_core:
+    if recipe.roi_core or recipe.roi_sources:
         _hide_image(model.rpn)
     if not recipe.clip_boxes:
         _open_borders(model)
@@ -86,15 +87,24 @@ def _pool_and_head(recipe, channels):
     size, width = recipe.roi_size, recipe.head_width
     if not recipe.roi_context:
         return MultiScaleRoIAlign(maps, size, 2), TwoMLPHead(channels * size**2, width)
-    colours = None
-    if recipe.roi_core:
-        stretch = recipe.stretch
-        limits = (stretch["lower"], stretch["upper"]) if stretch["name"] == "sqrt" else None
-        colours = ApertureColours(recipe.roi_core, recipe.image_mean, recipe.image_std, limits)
+    stretch = recipe.stretch
+    limits = (stretch["lower"], stretch["upper"]) if stretch["name"] == "sqrt" else None
+    told = recipe.image_mean, recipe.image_std, limits
+    colours = ApertureColours(recipe.roi_core, *told) if recipe.roi_core else None
+    sources, counts = None, None
+    if recipe.roi_sources:
+        sources = SourceFinder(recipe.roi_sources, Unstretched(*told), len(recipe.bands))
+        counts = sources.count, sources.box_count
     pool = ContextRoIAlign(
-        maps, size, 2, strides=recipe.strides, context=recipe.roi_context, colours=colours
+        maps,
+        size,
+        2,
+        strides=recipe.strides,
+        context=recipe.roi_context,
+        colours=colours,
+        sources=sources,
     )
-    return pool, ContextHead(channels, size, width, colours.count if colours else 0)
+    return pool, ContextHead(channels, size, width, colours.count if colours else 0, counts)
 
 
 def _predictor(recipe):

@@ -7,6 +7,7 @@ line styles differ besides, so that a grey print does.
 import contextlib
 import io
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context, rcParamsDefault
@@ -16,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from astro_objdet.catalogs.fitting.arrays import float_array
 from astro_objdet.errors import InputError
-from astro_objdet.files import atomic_path
+from astro_objdet.files import atomic_path, check_writable
 
 __all__ = [
     "COLOURS",
@@ -117,6 +118,16 @@ def save_figure(figure, temporary, path):
         figure.savefig(temporary, dpi=figure.dpi, metadata=undated.get(temporary.suffix))
     except ValueError as error:
         raise InputError(f"cannot be a picture: {error}", path) from error
+
+
+def check_picture(path, overwrite=False, inputs=()):
+    """Raise what saving a figure to ``path`` would, before it is drawn."""
+    suffix = Path(path).suffix.lower().lstrip(".")
+    offered = FigureCanvasAgg.get_supported_filetypes()
+    if suffix not in offered:
+        known = ", ".join(sorted(offered))
+        raise InputError(f"cannot be a picture: .{suffix} is none of {known}", path)
+    check_writable(path, overwrite, inputs)
 
 
 def svg_text(figure):

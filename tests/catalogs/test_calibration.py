@@ -315,6 +315,27 @@ def test_from_table_uses_fields_weights_and_masks():
     assert Calibration.from_table(table).quality["groups"] == 179
 
 
+def test_held_out_reliability_knows_nothing_of_a_detection_s_own_field():
+    table, true = evaluated(400)
+    table["field"] = np.arange(400) // 20
+    judged = Calibration.held_out_reliability(table, bins=5)
+    used = np.arange(400) >= 20
+    assert judged["n"].sum() == 380
+    calibration = Calibration.from_table(table)
+    same = calibration.reliability(table["score"][used], true[used], bins=5)
+    np.testing.assert_array_equal(judged["fraction"], same["fraction"])
+    # a calibration fits its own detections better than others
+    off, own = (np.abs(t["mean_probability"] - t["fraction"]).sum() for t in (judged, same))
+    assert own < off < 0.5
+
+
+def test_held_out_reliability_of_one_field():
+    table, _ = evaluated()
+    table["field"] = "a"
+    with pytest.raises(InputError, match="detections of two fields and more"):
+        Calibration.held_out_reliability(table)
+
+
 def test_from_table_takes_what_a_text_file_makes_of_true_and_false():
     score, true = sample(200)
     hidden = MaskedColumn(true, mask=np.arange(200) < 10)

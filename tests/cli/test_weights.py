@@ -132,6 +132,19 @@ def test_calibrate_bundled_weights_and_show_them(command, judged, tmp_path):
     assert Calibration.from_dict(card["calibration"]).n == 400
 
 
+def test_calibrate_draws_a_reliability_diagram(command, judged, tmp_path):
+    out, picture = tmp_path / "calibrated.safetensors", tmp_path / "reliability.png"
+    arguments = ("weights", "calibrate", "deepcee", judged, "-o", out, "--plot")
+    result = command(*arguments, tmp_path / "reliability.doc")
+    assert result.exit_code == 3
+    assert "reliability.doc: cannot be a picture: .doc is none of " in result.stderr
+    assert not out.exists()
+    result = command(*arguments, picture)
+    assert result.exit_code == 0
+    assert result.stdout.endswith(f"wrote {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_calibrate_does_not_replace_files_unasked(command, judged, tmp_path):
     out = tmp_path / "calibrated.safetensors"
     out.write_bytes(b"mine")

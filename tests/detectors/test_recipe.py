@@ -74,6 +74,8 @@ def test_recipes_are_frozen(paper):
         ({"box_nms": 1.5}, "deepcee-paper.box_nms must be a number from 0 to 1, got 1.5"),
         ({"roi_core": 1.5}, "deepcee-paper.roi_core must be above 0, up to 1, got 1.5"),
         ({"roi_core": 0.5}, "deepcee-paper.roi_core needs roi_context as well"),
+        ({"roi_sources": 0}, "deepcee-paper.roi_sources must be a finite number above 0, got 0"),
+        ({"roi_sources": 2.5}, "deepcee-paper.roi_sources needs roi_context as well"),
         ({"estimates": "mass"}, "deepcee-paper.estimates must be names of columns, got 'mass'"),
         ({"roi_context": 0.5}, "deepcee-paper.roi_context must be above 1, got 0.5"),
         ({"bands": ("r",)}, "bands must name three bands"),

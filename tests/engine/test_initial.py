@@ -106,7 +106,9 @@ def test_other_classes_begin_anew(tmp_path):
 
 @pytest.mark.parametrize("entry", ["roi_context", "roi_size", "head_width"])
 def test_a_network_that_sees_something_else_begins_anew(tmp_path, entry):
-    theirs = TINY.replace(roi_core=None, **{entry: {"roi_context": None}.get(entry, 8)})
+    theirs = TINY.replace(
+        roi_core=None, roi_sources=None, **{entry: {"roi_context": None}.get(entry, 8)}
+    )
     first, _ = start_model(theirs, "none", seed=1)
     card = {"title": "first", "detector": "deepcee", "recipe": theirs.to_dict()}
     if entry == "roi_context":  # as in cards from before there was such an entry
@@ -119,6 +121,22 @@ def test_a_network_that_sees_something_else_begins_anew(tmp_path, entry):
     same = [name for name in own if not name.startswith("roi_heads.")]
     assert len(same) > 30
     assert all(torch.equal(own[name], theirs[name]) for name in same)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_counting_sources_is_added_to_weights_without(tmp_path, known):
+    theirs = TINY.replace(roi_sources=None)
+    first, _ = start_model(theirs, "none", seed=1)
+    card = {"title": "first", "detector": "deepcee", "recipe": theirs.to_dict()}
+    if not known:  # as in cards from before there was such an entry
+        card["recipe"].pop("roi_sources")
+    path = tmp_path / "one.safetensors"
+    save_weights({k: v.half() for k, v in first.state_dict().items()}, path, card)
+    model, origin = start_model(TINY, path, seed=2)
+    assert origin["begun_anew"] == ["roi_heads.box_head.sources"]
+    old, new = first.roi_heads.box_head.fc6.weight, model.roi_heads.box_head.fc6.weight
+    assert new.shape[1] == old.shape[1] + model.roi_heads.box_head.sources.out_features
+    torch.testing.assert_close(new[:, : old.shape[1]], old, atol=1e-3, rtol=1e-3)
 
 
 def test_a_run_that_has_not_ended_offers_its_best_weights(tmp_path):

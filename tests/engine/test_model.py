@@ -58,7 +58,7 @@ def test_a_box_is_seen_where_it_is_with_its_surroundings():
     y = (torch.arange(48)[:, None] + 0.5).repeat(1, 64) * 16
     maps = {"0": torch.stack([x, y])[None]}
     boxes = [torch.tensor([[300.0, 310.0, 340.0, 330.0], [200.0, 180.0, 290.0, 300.0]])]
-    near, wide = pool_of()(maps, boxes, [(768, 1024)])
+    near, wide = pool_of()(maps, boxes, [(768, 1024)]).values()
     assert near.shape == wide.shape == (2, 2, 5, 5)
     centres = torch.tensor([[320.0, 320.0], [245.0, 240.0]])
     torch.testing.assert_close(near.mean(dim=(2, 3)), centres)
@@ -72,27 +72,28 @@ def test_large_boxes_are_seen_on_the_coarser_map():
     """As torchvision chooses maps: that of stride 16 for sides below 448."""
     maps = {"0": torch.zeros(2, 1, 64, 64), "1": torch.ones(2, 1, 32, 32)}
     boxes = [torch.tensor([[100.0, 100.0, 500.0, 500.0]]), torch.tensor([[9.0, 9.0, 99.0, 99.0]])]
-    near, wide = pool_of((16, 32), context=1.5)(maps, boxes, [(1024, 1024)] * 2)
+    near, wide = pool_of((16, 32), context=1.5)(maps, boxes, [(1024, 1024)] * 2).values()
     assert [int(part.round().amax()) for part in near] == [0, 0]
     assert [int(part.round().amax()) for part in wide] == [1, 0]
     none = pool_of((16, 32))(maps, [torch.zeros(0, 4)] * 2, [(1024, 1024)] * 2)
-    assert none[0].shape == (0, 1, 5, 5)
+    assert none["near"].shape == (0, 1, 5, 5)
 
 
 def test_the_size_of_features_ends_no_hidden_unit():
     torch.manual_seed(3)
     head = ContextHead(16, 5, 32)
     near, wide = torch.randn(2, 40, 16, 5, 5)
-    plain, large = head((near, wide)), head((100 * near, 100 * wide))
+    plain = head({"near": near, "wide": wide})
+    large = head({"near": 100 * near, "wide": 100 * wide})
     assert torch.isfinite(large).all()
     assert large.std() < 3 * plain.std()
     assert not torch.equal(plain, large)  # how large they are is told
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2)
     for _ in range(30):
         optimizer.zero_grad()
-        head((100 * near, wide)).mean().backward()
+        head({"near": 100 * near, "wide": wide}).mean().backward()
         optimizer.step()
-    head((near, wide)).sum().backward()
+    head({"near": near, "wide": wide}).sum().backward()
     assert (head.fc6.weight.grad.abs().sum(dim=1) > 0).all()
 
 

@@ -25,7 +25,8 @@ _ESTIMATES = tuple(_CLASSES + name for name in ("estimates.", "typical", "spread
 _NETWORK = "roi_heads."
 # What of a recipe decides which layers there are, and of what shape.
 _LAYERS = ("backbone", "strides", "anchor_sizes", "aspect_ratios", "neck_channels")
-_HEAD = ("roi_size", "roi_context", "roi_core", "head_width")
+_HEAD = ("roi_size", "roi_context", "roi_core", "roi_sources", "head_width")
+_SOURCES, _WIDENED = "roi_heads.box_head.sources.", "roi_heads.box_head.fc6.weight"
 
 
 def start_model(recipe, init="imagenet", *, seed=0):
@@ -42,8 +43,9 @@ def start_model(recipe, init="imagenet", *, seed=0):
           a ``.safetensors``, or ``hf://owner/name`` on the Hugging Face hub;
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
           the folder of a run. Where what the detection network sees differs (``roi_context``,
-          ``roi_core``, ``roi_size``, ``head_width``), all of it begins anew; where the classes
-          or the ``estimates`` differ, their layers;
+          ``roi_core``, ``roi_sources``, ``roi_size``, ``head_width``), all of it begins anew,
+          or only what counts sources where that is all that is added; where the classes or the
+          ``estimates`` differ, their layers;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -126,8 +128,11 @@ def _load_ours(model, path, recipe):
     origin = {"init": path.name, "sha256": digest, "title": card["title"]}
     anew = _anew(recipe, card["recipe"])
     if anew:
+        own = model.state_dict()
         state = {name: value for name, value in state.items() if not name.startswith(anew)}
-        state |= {k: v for k, v in model.state_dict().items() if k.startswith(anew)}
+        state |= {name: value for name, value in own.items() if name.startswith(anew)}
+        if _SOURCES in anew:
+            state[_WIDENED] = _widened(state[_WIDENED].float(), own[_WIDENED])
         origin["begun_anew"] = [name.rstrip(".") for name in anew]
     try:
         fit_state(model, state, path)
@@ -141,13 +146,21 @@ def _load_ours(model, path, recipe):
 
 def _anew(recipe, theirs):
     """Beginnings of the names of layers that learned something else, or that are not there."""
-    if _differing(recipe, theirs, _HEAD):
+    differing = _differing(recipe, theirs, _HEAD)
+    added = {*differing} == {"roi_sources"} and not theirs.get("roi_sources")
+    if differing and not added:
         return (_NETWORK,)
+    sources = (_SOURCES,) if added else ()
     classes = (*theirs["labels"], *theirs.get("decoys", ()))
     if classes != (*recipe.labels, *recipe.decoys):
-        return (_CLASSES,)
+        return (_CLASSES, *sources)
     estimates = tuple(theirs.get("estimates", ()))
-    return () if estimates == recipe.estimates else _ESTIMATES
+    return sources if estimates == recipe.estimates else (*_ESTIMATES, *sources)
+
+
+def _widened(weight, own):
+    """A layer's weights with those of a wider one for the inputs that it lacks, its last."""
+    return torch.cat([weight, own[:, weight.shape[1] :]], dim=1)
 
 
 def _unlike(recipe, theirs):
@@ -159,7 +172,7 @@ def _unlike(recipe, theirs):
 def _differing(recipe, theirs, names):
     """Those entries of a recipe that are others in a card's recipe, of a version before, too."""
     own = json.loads(json.dumps(recipe.to_dict()))  # tuples are lists in a card
-    usual = {"roi_context": None, "roi_core": None}
+    usual = {"roi_context": None, "roi_core": None, "roi_sources": None}
     return {k: own[k] for k in names if own[k] != theirs.get(k, usual.get(k, own[k]))}
 
 

@@ -1,0 +1,184 @@
+"""Galaxies around a box, found as peaks of light and counted by brightness and colours."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["SourceCounts", "SourceFinder"]
+
+#: Standard deviations in pixels of the Gaussians whose difference sources stand out in.
+NARROW, WIDE = 1.0, 3.0
+#: Peaks count from so many times the noise; so many per pixel at most, the brightest.
+SIGNIFICANCE, DENSEST = 6.0, 5e-3
+#: Flux at which brightness turns from logarithmic to linear, about the noise of faint peaks.
+SOFTENING = 0.05
+#: Colours differ by less than brightness does, and tell more.
+STRETCHED = 3.0
+#: Distance from the middle of a box, in its sides, within which its own galaxy stands.
+OWN = 0.05
+
+
+class SourceFinder(nn.Module):
+    """Sources near boxes, each with brightness, colours and distance; nothing is learned.
+
+    A cluster's richness is a number of galaxies that are as red as its central one, which
+    maps of every sixteenth pixel do not keep apart. These are the numbers of a catalogue:
+    the peaks of an image, after what is wider than a galaxy is taken away, such
+    as sky and halos.
+
+    Parameters
+    ----------
+    reach : float
+        Diameter of the circle around a box where sources count, relative to the box.
+    flux : callable
+        Gives the flux (n, bands, h, w) of a normalised image.
+    bands : int
+    """
+
+    def __init__(self, reach, flux, bands):
+        super().__init__()
+        self.radius, self.flux = reach / 2, flux
+        #: Numbers for each source near a box, and for each box.
+        self.count, self.box_count = 2 * bands + 3, bands + 2
+
+    @torch.no_grad()
+    def find(self, image, shapes):
+        """Sources of images.
+
+        Parameters
+        ----------
+        image : `torch.Tensor` (n, bands, h, w)
+            Normalised.
+        shapes : list of tuple of int
+            Height and width of each; what is beyond is padding.
+
+        Returns
+        -------
+        list of `torch.Tensor` (m, 2 + bands)
+            x and y, in pixels from the image's edge, brightness in the first band as ln, and the
+            colours between neighbouring ones.
+        """
+        with torch.autocast(image.device.type, enabled=False):
+            flux = self.flux(image.float())
+            return [_peaks(one[:, :h, :w]) for one, (h, w) in zip(flux, shapes, strict=True)]
+
+    @torch.no_grad()
+    def forward(self, sources, boxes, shapes):
+        """Pair boxes with the sources around them.
+
+        Parameters
+        ----------
+        sources : list of `torch.Tensor`
+            As `find` gives them.
+        boxes : list of `torch.Tensor` (m, 4)
+        shapes : list of tuple of int
+
+        Returns
+        -------
+        pairs : `torch.Tensor` (p, count)
+        owner : `torch.Tensor` (p,) int64
+            The box that each pair belongs to, counted over all images.
+        own : `torch.Tensor` (sum of m, box_count)
+            What is known of the box: colours of the galaxy in its middle, its
+            side, and the share of its surroundings that is in the image.
+        """
+        parts, before = [], 0
+        for some, rows, shape in zip(sources, boxes, shapes, strict=True):
+            pairs, owner, own = self._paired(some, rows.float(), shape)
+            parts.append((pairs, owner + before, own))
+            before += len(rows)
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+    def _paired(self, sources, boxes, shape):
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        side = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(dim=1).sqrt()
+        away = torch.cdist(centre, sources[:, :2]) / side[:, None]
+        colours = _middle(sources, away)
+        which, near = torch.nonzero(away < self.radius, as_tuple=True)
+        # the side of a usual box is a hundred pixels, e^4.6
+        size = (side.log() - 4.6)[:, None]
+        far = away[which, near][:, None]
+        seen = sources[near, 2:]
+        pairs = torch.cat([seen, seen - colours[which], far, far.square(), size[which]], dim=1)
+        inside = _share_inside(centre, side * self.radius, shape)
+        return pairs, which, torch.cat([colours, size, inside[:, None]], dim=1)
+
+
+class SourceCounts(nn.Module):
+    """Learned kinds of sources, and how many of each are around a box.
+
+    A small network says of each source how much it is of each kind; sums over the sources
+    of a box are its counts (Zaheer et al. 2017, Deep Sets, Theorem 2).
+
+    Parameters
+    ----------
+    count, box_count : int
+        Of `SourceFinder`.
+    kinds : int
+    """
+
+    def __init__(self, count, box_count, kinds=48):
+        super().__init__()
+        self.kinds = nn.Sequential(
+            nn.Linear(count, kinds), nn.GELU(), nn.Linear(kinds, kinds), nn.GELU()
+        )
+        self.amount = nn.Linear(kinds, kinds)
+        self.read = nn.Sequential(
+            nn.Linear(2 * kinds + box_count, 96), nn.GELU(), nn.Linear(96, 64), nn.GELU()
+        )
+        #: Numbers for each box.
+        self.out_features = 64
+
+    def forward(self, pairs, owner, own):
+        """What is around boxes (m, out_features), from what `SourceFinder` gives."""
+        amount = functional.softplus(self.amount(self.kinds(pairs)))
+        counts = amount.new_zeros((len(own), amount.shape[1])).index_add(0, owner, amount)
+        own = own.to(amount.dtype)
+        return self.read(torch.cat([counts.log1p() - 3, counts / 50, own], dim=1))
+
+
+def _peaks(flux):
+    """Sources of one image (bands, h, w), the brightest first."""
+    light = _blurred(flux, NARROW) - _blurred(flux, WIDE)
+    together = light.mean(dim=0)
+    noise = 1.4826 * together[::4, ::4].abs().median()
+    highest = functional.max_pool2d(together[None], 3, 1, 1)[0]
+    y, x = torch.nonzero((together == highest) & (together > SIGNIFICANCE * noise), as_tuple=True)
+    most = math.ceil(DENSEST * together.numel())
+    if len(x) > most:
+        chosen = together[y, x].topk(most).indices
+        y, x = y[chosen], x[chosen]
+    bright = torch.asinh(light[:, y, x] / SOFTENING)
+    places = torch.stack([x, y]) + 0.5  # of a pixel's middle
+    return torch.cat([places, bright[:1] - 3, -bright.diff(dim=0) * STRETCHED]).T
+
+
+def _blurred(flux, sigma):
+    """Convolved with a Gaussian; what is beyond the edge is as the edge."""
+    far = min(math.ceil(3 * sigma), *(side - 1 for side in flux.shape[1:]))
+    steps = torch.arange(-far, far + 1, device=flux.device, dtype=flux.dtype)
+    kernel = torch.exp(-0.5 * (steps / sigma).square())
+    kernel = (kernel / kernel.sum()).expand(len(flux), 1, 1, -1)
+    for turned, padding in ((kernel, (far, far, 0, 0)), (kernel.mT, (0, 0, far, far))):
+        padded = functional.pad(flux[None], padding, mode="replicate")
+        flux = functional.conv2d(padded, turned, groups=len(flux))[0]
+    return flux
+
+
+def _middle(sources, away):
+    """Brightness and colours (m, bands) of the brightest galaxy in the middle of each box."""
+    if not len(sources):
+        return sources.new_zeros((len(away), sources.shape[1] - 2))
+    # by light squared; a source farther out stands in where there is none
+    weight = 2 * sources[:, 2] - 0.5 * (away / OWN).square()
+    return torch.softmax(weight, dim=1) @ sources[:, 2:]
+
+
+def _share_inside(centre, radius, shape):
+    """Share of the square around each centre that is inside the image."""
+    edge = centre.new_tensor([shape[1], shape[0]])
+    low = (centre - radius[:, None]).clamp(min=0)
+    high = torch.minimum(centre + radius[:, None], edge)
+    return ((high - low).clamp(min=0) / (2 * radius[:, None])).prod(dim=1)
