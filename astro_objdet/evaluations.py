@@ -11,15 +11,17 @@ from astropy import units as u
 
 from astro_objdet import plots
 from astro_objdet.catalogs.arguments import check_threshold, check_thresholds
+from astro_objdet.catalogs.calibration import Calibration
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.footprint import read_moc
 from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.errors import InputError, OutputExistsError, check_choice
 from astro_objdet.evaluationreport import report_of
 from astro_objdet.files import write_whole
+from astro_objdet.plots.canvas import check_picture
 from astro_objdet.staging import publish, staged
 
-__all__ = ["FORMATS", "evaluate_files"]
+__all__ = ["FORMATS", "calibrate_files", "evaluate_files"]
 
 #: Of the tables of detections and truth, by suffix.
 FORMATS = ("ecsv", "fits", "vot", "parquet", "csv")
@@ -205,3 +207,42 @@ _AT_THRESHOLD = (
     plots.field_positions,
     plots.property_distributions,
 )
+
+
+def calibrate_files(name, table, output, *, sky=None, plot=None, overwrite=False):
+    """Copy weights with a calibration of their scores, and draw how good it is.
+
+    Parameters
+    ----------
+    name, table, output, sky
+        As for `~astro_objdet.engine.weights.calibrate_weights`.
+    plot : path-like, optional
+        A reliability diagram, the detections of each field judged by a calibration on the other
+        fields; the line is the calibration by all.
+    overwrite : bool
+
+    Returns
+    -------
+    calibration : `~astro_objdet.catalogs.Calibration`
+    sha256 : str
+        Of the weights written.
+
+    Raises
+    ------
+    InputError
+        As `~astro_objdet.engine.weights.calibrate_weights`, and where ``plot`` cannot be a
+        picture or the table is of one field; nothing is written then.
+    """
+    # torch is not needed to evaluate
+    from astro_objdet.engine.weights import calibrate_weights
+
+    if plot is None:
+        return calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
+    check_picture(plot, overwrite, (output, table))
+    try:
+        judged = Calibration.held_out_reliability(read_table(table))
+    except InputError as error:
+        raise InputError(str(error), path=table) from None
+    calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
+    plots.reliability_diagram(judged, plot, calibration=calibration, overwrite=overwrite)
+    return calibration, digest

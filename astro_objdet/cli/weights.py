@@ -138,28 +138,16 @@ def calibrate(name, table, output, sky, plot, overwrite):
       astro-objdet weights calibrate deepcee evaluation/detections.ecsv -o mine.safetensors
     """
     with spoken_warnings():
-        from astro_objdet.engine.weights import calibrate_weights
-        from astro_objdet.plots.canvas import check_picture
+        from astro_objdet.evaluations import calibrate_files
 
-        if plot:
-            check_picture(plot, overwrite, (output, table))
-        calibration, digest = calibrate_weights(name, table, output, sky=sky, overwrite=overwrite)
-        if plot:
-            _draw_reliability(calibration, table, plot, overwrite)
+        calibration, digest = calibrate_files(
+            name, table, output, sky=sky, plot=plot, overwrite=overwrite
+        )
     for line in _card_lines({"calibration": _calibration_entries(calibration.to_dict())}):
         click.echo(line)
     click.echo(f"wrote {output}, sha256 {digest}")
     if plot:
         click.echo(f"wrote {plot}")
-
-
-def _draw_reliability(calibration, table, plot, overwrite):
-    from astro_objdet.catalogs.calibration import Calibration
-    from astro_objdet.catalogs.tables.files import read_table
-    from astro_objdet.plots import reliability_diagram
-
-    judged = Calibration.held_out_reliability(read_table(table))
-    reliability_diagram(judged, plot, calibration=calibration, overwrite=overwrite)
 
 
 def _calibration_entries(values):
