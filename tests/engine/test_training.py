@@ -187,7 +187,7 @@ def test_frozen_stages_keep_their_weights(stages):
 
 
 def test_more_frozen_stages_than_there_are():
-    with pytest.raises(InputError, match=r"freeze_stages must be at most 5 .*got 12"):
+    with pytest.raises(InputError, match=r"freeze_stages \(--freeze\) must be at most 5 .*got 12"):
         fitted(freeze_stages=12)
 
 
