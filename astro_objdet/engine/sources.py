@@ -85,16 +85,19 @@ class SourceFinder(nn.Module):
             side, and the share of its surroundings that is in the image.
         """
         parts, before = [], 0
-        for some, rows, shape in zip(sources, boxes, shapes, strict=True):
-            pairs, owner, own = self._paired(some, rows.float(), shape)
-            parts.append((pairs, owner + before, own))
-            before += len(rows)
+        with torch.autocast(boxes[0].device.type, enabled=False):
+            for some, rows, shape in zip(sources, boxes, shapes, strict=True):
+                pairs, owner, own = self._paired(some, rows.float(), shape)
+                parts.append((pairs, owner + before, own))
+                before += len(rows)
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
     def _paired(self, sources, boxes, shape):
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         side = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(dim=1).sqrt()
-        away = torch.cdist(centre, sources[:, :2]) / side[:, None]
+        # by products of matrices, small distances would be off by half a pixel
+        plain = "donot_use_mm_for_euclid_dist"
+        away = torch.cdist(centre, sources[:, :2], compute_mode=plain) / side[:, None]
         colours = _middle(sources, away)
         which, near = torch.nonzero(away < self.radius, as_tuple=True)
         # the side of a usual box is a hundred pixels, e^4.6
