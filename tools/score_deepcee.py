@@ -18,7 +18,9 @@ wants clusters of these redshifts.
 
 With --rich there are three or four on a field, spread evenly in redshift: for completeness
 in bins, where nature's clusters are too few, at a --threshold that nature's sky gave.
-Written are detections.ecsv, truth.ecsv and scores.json.
+Written are detections.ecsv, truth.ecsv and scores.json; and everything that was found and
+rendered, in all_detections.ecsv and all_truth.ecsv, which --again scores with another cut
+without rendering it once more.
 """
 
 import argparse
@@ -38,7 +40,7 @@ from astro_objdet import Detector
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.metrics import wilson
-from astro_objdet.catalogs.tables.files import write_table
+from astro_objdet.catalogs.tables.files import read_table, write_table
 from astro_objdet.skies.conditions import SURVEYS
 from astro_objdet.skies.plans import plan_fields
 
@@ -52,6 +54,7 @@ RICH_ODDS = (0.0, 0.05, 0.15, 0.3, 0.3, 0.15, 0.05)
 LOWEST_SCORE = 0.05
 THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.9, 0.05), np.arange(0.9, 1.0, 0.01)]), 2)
 ESTIMATES = ("richness", "redshift")
+WRITTEN = ("detections", "truth")
 Z_BINS, RICHNESS_BINS = (0.1, 0.2, 0.3, 0.4), (20, 25, 35, 200)
 
 load_once = cache(Detector.from_pretrained)
@@ -227,6 +230,7 @@ def read_arguments():
     parser.add_argument("--part", default="test", choices=("valid", "test"))
     parser.add_argument("--rich", action="store_true")
     parser.add_argument("--redshift-est", help="LOW:HIGH, of the detections")
+    parser.add_argument("--again", type=Path, help="folder of the same sky, scored before")
     parser.add_argument("--threshold", type=float, help="of the bins; the best F1 by default")
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args()
@@ -235,7 +239,15 @@ def read_arguments():
 def main():
     args = read_arguments()
     plan, count, area = blind_sky(args.area, args.seed, args.part, args.rich)
-    found, truth, told = render_and_score(args.weights, plan, count, args.processes)
+    if args.again:
+        found, truth = (read_table(args.again / f"all_{name}.ecsv") for name in WRITTEN)
+        told = found.meta
+    else:
+        found, truth, told = render_and_score(args.weights, plan, count, args.processes)
+        found.meta = told
+        args.out.mkdir(parents=True, exist_ok=True)
+        for table, name in zip((found, truth), WRITTEN, strict=True):
+            write_table(table, args.out / f"all_{name}.ecsv", overwrite=True)
     cut = [float(v) for v in args.redshift_est.split(":")] if args.redshift_est else None
     if cut:
         found = found[(found["redshift_est"] >= cut[0]) & (found["redshift_est"] <= cut[1])]
