@@ -12,6 +12,8 @@ from pathlib import Path
 from astro_objdet.catalogs import Calibration
 from astro_objdet.engine.weights import load_card
 
+#: Name in the card of the scores of a catalogue that is cut at its own redshifts.
+CUT = "scores_with_redshift_cut"
 THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98)
 #: Paper I, section 3.2: false detections on 31 images of 2000 px at 0.396 arcsec, and what
 #: purity that means on a blind sky.
@@ -40,10 +42,10 @@ def real_rows(pictures):
         )
 
 
-def default_row(card):
+def default_row(card, scores="scores"):
     """The row of the default threshold."""
     threshold = card["recipe"]["score_threshold"]
-    return next(r for r in card["scores"]["table"] if r["threshold"] == threshold)
+    return next(r for r in card[scores]["table"] if r["threshold"] == threshold)
 
 
 def completeness(row):
@@ -99,6 +101,7 @@ def words(card):
     """Name and text of what the pages say in their sentences."""
     scores, bins = card["scores"], card["scores_by_bin"]
     row, edges, off = default_row(card), scores["with_edges"], scores["estimates"]
+    cut, limits = default_row(card, CUT), card[CUT]["redshift_est"]
     chance = row["tp"] / scores["area_deg2"]
     return {
         "area": f"{scores['area_deg2']:.0f}",
@@ -111,6 +114,10 @@ def words(card):
         "F1": f"{row['f1']:.2f}",
         "false": f"{row['false_per_deg2']:.2f}",
         "kpc": f"{row['median_offset_kpc']:.0f}",
+        "cut": f"{limits[0]:g} to {limits[1]:g}",
+        "cut completeness": completeness(cut),
+        "cut purity": purity(cut),
+        "cut strict": f"{cut['purity_strict']:.2f}",
         "edges F1": f"{edges['f1']:.2f}",
         "richness scatter": f"{100 * off['ln richness']['1.48 mad']:.0f}",
         "redshift scatter": f"{off['redshift']['1.48 mad']:.3f}",
@@ -151,7 +158,7 @@ def write_parts(card, folder):
         "deepcee_bins.csv": "\n".join(bin_rows(card["scores_by_bin"])),
         "deepcee_real.csv": "\n".join(real_rows(card["real_images"])),
         "deepcee_commands.txt": "\n".join(
-            [card["scores"]["command"], card["scores_by_bin"]["command"]]
+            [card[name]["command"] for name in ("scores", CUT, "scores_by_bin")]
         ),
         "deepcee_chain.txt": "\n\n".join(chain(card)),
         "deepcee_failures.txt": "\n".join(f"- {text}" for text in card["known_failures"]),
