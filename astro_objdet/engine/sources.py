@@ -159,7 +159,10 @@ def _peaks(flux):
 
 
 def _blurred(flux, sigma):
-    """Convolved with a Gaussian; what is beyond the edge is as the edge."""
+    """Convolved with a Gaussian; what is beyond the edge is as the edge.
+
+    Axis by axis: torchvision's blur takes a square kernel, 361 numbers a pixel in place of 38.
+    """
     far = min(math.ceil(3 * sigma), *(side - 1 for side in flux.shape[1:]))
     steps = torch.arange(-far, far + 1, device=flux.device, dtype=flux.dtype)
     kernel = torch.exp(-0.5 * (steps / sigma).square())

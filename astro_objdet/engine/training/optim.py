@@ -43,8 +43,8 @@ def freeze(model, stages):
     layers = backbone_stages(model.backbone.body)
     if stages > len(layers):
         raise InputError(
-            f"freeze_stages (--freeze) must be at most {len(layers)} with this backbone (-1 for all of it), "
-            f"got {stages}"
+            f"freeze_stages (--freeze) must be at most {len(layers)} with this backbone "
+            f"(-1 for all of it), got {stages}"
         )
     for layer in chain.from_iterable(layers if stages < 0 else layers[:stages]):
         layer.requires_grad_(False)
