@@ -1,6 +1,7 @@
 """What the benchmarks share: a detector, rendered fields, and a table of what was reached."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import time
@@ -92,9 +93,9 @@ class Field:
     grid_shape: tuple
 
 
-@pytest.fixture(scope="session", params=["0.396", "0.792"], ids=lambda p: f"{p}arcsec")
-def field(request):
-    """2000 x 2000 pixels in g, r, i as CCDData, at SDSS's pixel scale or at twice that."""
+@pytest.fixture(scope="session", params=["0.396", "1.188"], ids=lambda p: f"{p}arcsec")
+def field(request, detector):
+    """2000 x 2000 pixels in g, r, i as CCDData, at SDSS's pixel scale or at three times that."""
     binning = round(float(request.param) / SURVEYS["sdss"].pixel_scale)
     survey = SURVEYS["sdss"].binned(binning)
     rendered = render_field(survey, (2000, 2000), seed=20, clusters=4, margin=300)
@@ -102,7 +103,8 @@ def field(request):
         band: CCDData(plane, unit=u.nmgy, wcs=rendered.wcs)
         for band, plane in zip(survey.bands, np.array(rendered.image), strict=True)
     }
-    return Field(image, (1000 * binning, 1000 * binning))
+    side = math.ceil(2000 * survey.pixel_scale / detector.recipe.pixel_scale)
+    return Field(image, (side, side))
 
 
 @pytest.fixture

@@ -26,11 +26,14 @@ SIDE = 600  # pixels of 0.396 arcsec, four arcmin
 
 
 def cases(folder, columns):
-    """Rows (field, position, words) of the worst false detections and misses."""
+    """Rows (field, position, words) of the worst false detections and misses.
+
+    The false ones may lie below the threshold: what comes next tells where to look as well.
+    """
     report = json.loads((folder / "scores.json").read_text())
     threshold = report["best_threshold"]
     found, truth = (read_table(folder / f"{name}.ecsv") for name in ("detections", "truth"))
-    false = found[np.isin(found["status"], ("false", "duplicate")) & (found["score"] > threshold)]
+    false = found[np.isin(found["status"], ("false", "duplicate"))]
     false = false[np.argsort(-false["score"])][:columns]
     hit = np.nan_to_num(np.ma.filled(truth["score"], np.nan), nan=-1.0) > threshold
     missed = truth[(truth["status"] == "counted") & ~hit]
