@@ -187,6 +187,14 @@ def simulate(output, as_json, quiet, **options):
     metavar="LOW:HIGH",
     help="Redshifts of clusters to be found; others are ignored.",
 )
+@click.option(
+    "--fading",
+    nargs=2,
+    type=click.FloatRange(min=0),
+    metavar="Z RATE",
+    help="Beyond redshift Z clusters to be found are richer, by exp(RATE (z - Z)), as where "
+    "faint members are lost.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an archive that was interrupted.")
 @overwrite_option
 @json_option
@@ -198,6 +206,7 @@ def simulate_archive(
     ignored_richness,
     decoy_richness,
     redshift_range,
+    fading,
     as_json,
     quiet,
     **options,
@@ -215,7 +224,8 @@ def simulate_archive(
     from astro_objdet.detectors import get_recipe
     from astro_objdet.skies import rendering
 
-    roles = rendering.Roles(min_richness, ignored_richness, decoy_richness, redshift_range)
+    limits = min_richness, ignored_richness, decoy_richness
+    roles = rendering.Roles(*limits, redshift=redshift_range, fading=fading)
     with spoken_warnings(quiet=quiet), progress_bar(quiet=quiet) as progress:
         done = rendering.render_archive(
             output, recipe=get_recipe(recipe), roles=roles, progress=progress, **_given(options)

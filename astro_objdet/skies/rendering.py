@@ -36,12 +36,17 @@ class Roles:
     Targets have at least ``richness`` and a redshift within ``redshift``, of which either
     end may be None; the others down to ``ignored_richness`` are ignored, still poorer ones
     down to ``decoy_richness`` decoys, and the rest is confusion.
+
+    With ``fading``, a redshift and a rate, targets beyond that redshift need ``richness`` times
+    exp(rate (z - redshift)): where the fainter members are lost, only the richest clusters are
+    told from groups. redMaPPer's limit rises for the same reason (Rykoff et al. 2014).
     """
 
     richness: float = RICHNESS_CUT
     ignored_richness: float = 12.0
     decoy_richness: float = 6.0
     redshift: tuple = (0.08, 0.38)
+    fading: tuple | None = None
 
     def __post_init__(self):
         for name in ("richness", "ignored_richness", "decoy_richness"):
@@ -49,12 +54,20 @@ class Roles:
             if not 0 <= value < np.inf:
                 raise InputError(f"{name} must be a finite number from 0 up, got {value}")
         check_range("redshift", self.redshift)
+        if self.fading is not None and not all(0 <= value < np.inf for value in self.fading):
+            raise InputError(
+                f"fading must be a redshift and a rate, finite and from 0 up, got {self.fading}"
+            )
 
     def __call__(self, richness, redshift):
         """Role of each object, from two arrays."""
         low, high = self.redshift
         within = (redshift >= (low or 0)) & (redshift <= (np.inf if high is None else high))
-        target = within & (richness >= self.richness)
+        needed = self.richness
+        if self.fading is not None:
+            begins, rate = self.fading
+            needed = needed * np.exp(rate * np.clip(redshift - begins, 0, None))
+        target = within & (richness >= needed)
         ignored = richness >= self.ignored_richness
         decoy = within & (richness >= self.decoy_richness)
         return np.select([target, ignored, decoy], ["target", "ignored", "decoy"], "confusion")

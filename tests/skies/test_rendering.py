@@ -171,6 +171,14 @@ def test_roles():
     assert Roles()(richness, redshift).tolist() == expected
 
 
+def test_far_targets_are_richer():
+    richness = np.array([20, 40, 44, 45, 30, 13])
+    redshift = np.array([0.3, 0.37, 0.38, 0.38, 0.33, 0.38])
+    expected = ["target", "ignored", "ignored", "target", "target", "ignored"]
+    assert Roles(fading=(0.3, 10.0))(richness, redshift).tolist() == expected
+    assert Roles()(richness, redshift).tolist() == ["target"] * 5 + ["ignored"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -203,6 +211,7 @@ def test_bad_parameters(tmp_path, options, message):
         ({"redshift": (0.38, 0.08)}, "the range of redshift must be .* got .0.38, 0.08."),
         ({"redshift": (np.nan, 0.3)}, "the range of redshift must be"),
         ({"ignored_richness": np.nan}, "ignored_richness must be a finite number from 0 up"),
+        ({"fading": (0.3, -1)}, "fading must be a redshift and a rate"),
         ({"richness": -1}, "richness must be a finite number from 0 up, got -1"),
     ],
 )
