@@ -54,7 +54,9 @@ class Roles:
             if not 0 <= value < np.inf:
                 raise InputError(f"{name} must be a finite number from 0 up, got {value}")
         check_range("redshift", self.redshift)
-        if self.fading is not None and not all(0 <= value < np.inf for value in self.fading):
+        if self.fading is not None and not (
+            len(self.fading) == 2 and all(0 <= value < np.inf for value in self.fading)
+        ):
             raise InputError(
                 f"fading must be a redshift and a rate, finite and from 0 up, got {self.fading}"
             )

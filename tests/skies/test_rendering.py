@@ -212,6 +212,7 @@ def test_bad_parameters(tmp_path, options, message):
         ({"redshift": (np.nan, 0.3)}, "the range of redshift must be"),
         ({"ignored_richness": np.nan}, "ignored_richness must be a finite number from 0 up"),
         ({"fading": (0.3, -1)}, "fading must be a redshift and a rate"),
+        ({"fading": (0.3,)}, "fading must be a redshift and a rate"),
         ({"richness": -1}, "richness must be a finite number from 0 up, got -1"),
     ],
 )
