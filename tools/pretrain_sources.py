@@ -25,6 +25,8 @@ from astro_objdet.engine.weights import save_weights
 
 #: Views of one step, and the highest rate of the steps.
 BATCH, RATE = 4, 2e-3
+#: What the rounds before the last one count for in the loss.
+EARLIER = 0.3
 
 
 class Catalogues(Dataset):
@@ -49,27 +51,28 @@ class Catalogues(Dataset):
 
 
 class Estimator(nn.Module):
-    """The counts, with a layer of their own for ln of the properties in spreads."""
+    """The counts, each round with a layer of its own for ln of the properties in spreads."""
 
     def __init__(self, finder, properties):
         super().__init__()
         self.finder = finder
         self.counts = SourceCounts(finder.count, finder.box_count)
-        self.last = nn.Linear(self.counts.out_features, properties)
+        layers = [nn.Linear(self.counts.out_features, properties) for _ in self.counts.rounds]
+        self.last = nn.ModuleList(layers)
 
     def forward(self, items):
         sources, shapes, boxes, _ = zip(*items, strict=True)
         boxes = [moved_boxes(some) for some in boxes]
-        return self.last(self.counts(*self.finder(sources, boxes, shapes)))
+        learned = self.counts.in_rounds(*self.finder(sources, boxes, shapes))
+        return [layer(some) for layer, some in zip(self.last, learned, strict=True)]
 
 
 def losses(model, items, typical, spread):
-    """Smooth L1 in spreads, as the detection network's."""
-    read = model(items)
+    """Smooth L1 in spreads after each round, as the detection network's."""
     wanted = (torch.cat([item[3] for item in items]) - typical) / spread
     known = wanted.isfinite()
-    loss = functional.smooth_l1_loss(read[known], wanted[known], beta=BEND, reduction="sum")
-    return loss / len(read)
+    plain = functools.partial(functional.smooth_l1_loss, beta=BEND, reduction="sum")
+    return [plain(read[known], wanted[known]) / len(read) for read in model(items)]
 
 
 def collected(archive, split, count, seed, finder):
@@ -107,17 +110,16 @@ def main(archive, init, out, views, epochs, seed):
     for epoch in range(epochs):
         order = rng.permutation(len(items))[: steps // epochs * BATCH].reshape(-1, BATCH)
         for chosen in order:
-            loss = loss_of(model, [items[k] for k in chosen])
+            *earlier, loss = loss_of(model, [items[k] for k in chosen])
             optimizer.zero_grad()
-            loss.backward()
+            (loss + EARLIER * sum(earlier)).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
             schedule.step()
             log.append(loss.item())
         with torch.no_grad():
-            test = float(
-                np.mean([loss_of(model, held[k : k + 8]).item() for k in range(0, len(held), 8)])
-            )
+            parts = [held[k : k + 8] for k in range(0, len(held), 8)]
+            test = float(np.mean([loss_of(model, part)[-1].item() for part in parts]))
         train = float(np.mean(log[-len(order) :]))
         click.echo(
             f"epoch {epoch + 1}: train {train:.3f}, test {test:.3f}, {time.time() - begun:.0f} s"

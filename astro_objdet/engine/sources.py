@@ -8,14 +8,19 @@ from torch.nn import functional
 
 __all__ = ["SourceCounts", "SourceFinder"]
 
-#: Standard deviations in pixels of the Gaussians whose difference sources stand out in.
+#: Standard deviations in pixels of the Gaussians whose difference sources stand out in, and
+#: of one below and one between them, which tell stars from galaxies.
 NARROW, WIDE = 1.0, 3.0
+FINEST, MIDDLE = 0.5, 2.0
 #: Peaks count from so many times the noise; so many per pixel at most, the brightest.
 SIGNIFICANCE, DENSEST = 6.0, 5e-3
 #: Flux at which brightness turns from logarithmic to linear, about the noise of faint peaks.
 SOFTENING = 0.05
 #: Colours differ by less than brightness does, and tell more.
 STRETCHED = 3.0
+#: How peaked a source is, and how wide: two numbers. Their usual values and scales.
+SHAPES = 2
+PEAKED, WIDTH = 1.5, 3.0
 #: Distance from the middle of a box, in its sides, within which its own galaxy stands.
 OWN = 0.05
 
@@ -41,7 +46,8 @@ class SourceFinder(nn.Module):
         super().__init__()
         self.radius, self.flux = reach / 2, flux
         #: Numbers for each source near a box, and for each box.
-        self.count, self.box_count = 2 * bands + 3, bands + 2
+        self.bands = bands
+        self.count, self.box_count = 2 * bands + SHAPES + 3, bands + SHAPES + 2
 
     @torch.no_grad()
     def find(self, image, shapes):
@@ -56,9 +62,9 @@ class SourceFinder(nn.Module):
 
         Returns
         -------
-        list of `torch.Tensor` (m, 2 + bands)
-            x and y, in pixels from the image's edge, brightness in the first band as ln, and the
-            colours between neighbouring ones.
+        list of `torch.Tensor` (m, 2 + bands + 2)
+            x and y, in pixels from the image's edge, brightness in the first band as ln, the
+            colours between neighbouring ones, how peaked it is and how wide.
         """
         with torch.autocast(image.device.type, enabled=False):
             flux = self.flux(image.float())
@@ -81,8 +87,8 @@ class SourceFinder(nn.Module):
         owner : `torch.Tensor` (p,) int64
             The box that each pair belongs to, counted over all images.
         own : `torch.Tensor` (sum of m, box_count)
-            What is known of the box: colours of the galaxy in its middle, its
-            side, and the share of its surroundings that is in the image.
+            What is known of the box: brightness, colours and shape of the galaxy in its
+            middle, its side, and the share of its surroundings that is in the image.
         """
         parts, before = [], 0
         with torch.autocast(boxes[0].device.type, enabled=False):
@@ -98,53 +104,82 @@ class SourceFinder(nn.Module):
         # by products of matrices, small distances would be off by half a pixel
         plain = "donot_use_mm_for_euclid_dist"
         away = torch.cdist(centre, sources[:, :2], compute_mode=plain) / side[:, None]
-        colours = _middle(sources, away)
+        middle = _middle(sources, away)
         which, near = torch.nonzero(away < self.radius, as_tuple=True)
         # the side of a usual box is a hundred pixels, e^4.6
         size = (side.log() - 4.6)[:, None]
         far = away[which, near][:, None]
         seen = sources[near, 2:]
-        pairs = torch.cat([seen, seen - colours[which], far, far.square(), size[which]], dim=1)
+        unlike = (seen - middle[which])[:, : self.bands]
+        pairs = torch.cat([seen, unlike, far, far.square(), size[which]], dim=1)
         inside = _share_inside(centre, side * self.radius, shape)
-        return pairs, which, torch.cat([colours, size, inside[:, None]], dim=1)
+        return pairs, which, torch.cat([middle, size, inside[:, None]], dim=1)
 
 
 class SourceCounts(nn.Module):
     """Learned kinds of sources, and how many of each are around a box.
 
     A small network says of each source how much it is of each kind; sums over the sources
-    of a box are its counts (Zaheer et al. 2017, Deep Sets, Theorem 2).
+    of a box are its counts (Zaheer et al. 2017, Deep Sets, Theorem 2). What they tell, such
+    as a redshift, is told to the sources when they are counted once more.
 
     Parameters
     ----------
     count, box_count : int
         Of `SourceFinder`.
     kinds : int
+    rounds : int
+        How often sources are counted.
     """
 
-    def __init__(self, count, box_count, kinds=48):
+    #: Numbers for each box.
+    out_features = 64
+
+    def __init__(self, count, box_count, kinds=64, rounds=3):
         super().__init__()
-        self.kinds = nn.Sequential(
-            nn.Linear(count, kinds), nn.GELU(), nn.Linear(kinds, kinds), nn.GELU()
-        )
-        self.amount = nn.Linear(kinds, kinds)
-        self.read = nn.Sequential(
-            nn.Linear(2 * kinds + box_count, 96), nn.GELU(), nn.Linear(96, 64), nn.GELU()
-        )
-        #: Numbers for each box.
-        self.out_features = 64
+        learned = [0, *[self.out_features] * (rounds - 1)]
+        parts = [_Round(count, box_count, known, kinds, self.out_features) for known in learned]
+        self.rounds = nn.ModuleList(parts)
 
     def forward(self, pairs, owner, own):
         """What is around boxes (m, out_features), from what `SourceFinder` gives."""
-        amount = functional.softplus(self.amount(self.kinds(pairs)))
+        return self.in_rounds(pairs, owner, own)[-1]
+
+    def in_rounds(self, pairs, owner, own):
+        """The same after each round, a list."""
+        learned = []
+        for part in self.rounds:
+            learned.append(part(pairs, owner, own, *learned[-1:]))
+        return learned
+
+
+class _Round(nn.Module):
+    """Kinds of sources, their counts, and what these tell."""
+
+    def __init__(self, count, box_count, known, kinds, width):
+        super().__init__()
+        self.source = nn.Linear(count, kinds)
+        self.known = nn.Linear(known, kinds, bias=False) if known else None
+        self.kinds = nn.Sequential(nn.GELU(), nn.Linear(kinds, kinds), nn.GELU())
+        self.amount = nn.Linear(kinds, kinds)
+        inputs = 2 * kinds + box_count + known
+        self.read = nn.Sequential(nn.Linear(inputs, 96), nn.GELU(), nn.Linear(96, width), nn.GELU())
+
+    def forward(self, pairs, owner, own, known=None):
+        hidden = self.source(pairs)
+        own = own.to(hidden.dtype)
+        if known is not None:
+            hidden = hidden + self.known(known)[owner]
+            own = torch.cat([own, known], dim=1)
+        amount = functional.softplus(self.amount(self.kinds(hidden)))
         counts = amount.new_zeros((len(own), amount.shape[1])).index_add(0, owner, amount)
-        own = own.to(amount.dtype)
         return self.read(torch.cat([counts.log1p() - 3, counts / 50, own], dim=1))
 
 
 def _peaks(flux):
     """Sources of one image (bands, h, w), the brightest first."""
-    light = _blurred(flux, NARROW) - _blurred(flux, WIDE)
+    narrow, wide = (_blurred(flux, sigma) for sigma in (NARROW, WIDE))
+    light = narrow - wide
     together = light.mean(dim=0)
     noise = 1.4826 * together[::4, ::4].abs().median()
     highest = functional.max_pool2d(together[None], 3, 1, 1)[0]
@@ -155,7 +190,14 @@ def _peaks(flux):
         y, x = y[chosen], x[chosen]
     bright = torch.asinh(light[:, y, x] / SOFTENING)
     places = torch.stack([x, y]) + 0.5  # of a pixel's middle
-    return torch.cat([places, bright[:1] - 3, -bright.diff(dim=0) * STRETCHED]).T
+    # stars are as peaked as the PSF; a share of faint light may be any number
+    finest, middle = (_blurred(flux.mean(dim=0)[None], sigma)[0] for sigma in (FINEST, MIDDLE))
+    rings = finest - middle, middle - wide.mean(dim=0)
+    peaked, width = (ring[y, x] / together[y, x] for ring in rings)
+    shape = [peaked.clamp(-1, 4) - PEAKED, width.clamp(-1, 2) * WIDTH]
+    return torch.cat(
+        [places, bright[:1] - 3, -bright.diff(dim=0) * STRETCHED, torch.stack(shape)]
+    ).T
 
 
 def _blurred(flux, sigma):

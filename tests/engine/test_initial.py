@@ -139,6 +139,29 @@ def test_counting_sources_is_added_to_weights_without(tmp_path, known):
     torch.testing.assert_close(new[:, : old.shape[1]], old, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_sources_counted_in_another_way_are_counted_anew(tmp_path, older):
+    """In a wider circle, or by the layers of a version before; the rest is kept."""
+    theirs = TINY if older else TINY.replace(roi_sources=TINY.roi_sources + 1)
+    first, _ = start_model(theirs, "none", seed=1)
+    state = first.state_dict()
+    if older:
+        state = {name: value for name, value in state.items() if ".rounds.2." not in name}
+    card = {"title": "first", "detector": "deepcee", "recipe": theirs.to_dict()}
+    path = tmp_path / "one.safetensors"
+    save_weights(state, path, card)
+    model, origin = start_model(TINY, path, seed=2)
+    assert origin["begun_anew"] == ["roi_heads.box_head.sources"]
+    fresh, own = start_model(TINY, "none", seed=2)[0].state_dict(), model.state_dict()
+    last = model.roi_heads.box_head.sources.out_features
+    for name, value in own.items():
+        if name.endswith("fc6.weight"):
+            assert torch.equal(value[:, -last:], fresh[name][:, -last:])
+            assert torch.equal(value[:, :-last], state[name][:, :-last])
+        else:
+            assert torch.equal(value, (fresh if "box_head.sources" in name else state)[name])
+
+
 def test_a_run_that_has_not_ended_offers_its_best_weights(tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="a run that has not ended; .*best.safetensors"):

@@ -24,13 +24,13 @@ def finder():
     return SourceFinder(2.5, Unstretched(MEAN, STD), 3)
 
 
-def sky(galaxies, sky_level=0.0, side=SIDE):
+def sky(galaxies, sky_level=0.0, side=SIDE, width=1.2):
     """Image (1, 3, side, side) with galaxies (x, y, flux per band), normalised."""
     rng = np.random.default_rng(3)
     image = rng.normal(sky_level, NOISE, (3, side, side))
     grid = np.arange(side) + 0.5
     for x, y, flux in galaxies:
-        profile = np.exp(-((grid - x) ** 2 + (grid[:, None] - y) ** 2) / (2 * 1.2**2))
+        profile = np.exp(-((grid - x) ** 2 + (grid[:, None] - y) ** 2) / (2 * width**2))
         image += np.array(flux)[:, None, None] * profile
     mean, std = (np.array(v)[:, None, None] for v in (MEAN, STD))
     return torch.from_numpy(((image - mean) / std)[None].astype(np.float32))
@@ -47,10 +47,24 @@ def test_sources_stand_where_the_galaxies_are_with_their_colours(finder):
     np.testing.assert_allclose(found[order, :2], [[60.5, 80.5], [150.5, 40.5]])
     for row, flux in zip(found[order], (RED, BLUE), strict=True):
         expected = np.log([flux[0] / flux[1], flux[1] / flux[2]]) * STRETCHED
-        np.testing.assert_allclose(row[3:], expected, atol=0.1)
+        np.testing.assert_allclose(row[3:5], expected, atol=0.1)
     # brightness is ln of flux, but for a constant
     step = np.arcsinh(RED[0] / SOFTENING) - np.arcsinh(BLUE[0] / SOFTENING)
     assert float(found[order[0], 2] - found[order[1], 2]) == pytest.approx(step, abs=0.03)
+
+
+def test_wide_sources_are_less_peaked(finder):
+    """As galaxies and stars of the same brightness, or ten times as faint, are told apart."""
+    shapes = []
+    for width in (0.6, 1.2, 2.0):
+        galaxies = [(60.5, 80.5, RED), (150.5, 40.5, [f / 10 for f in RED])]
+        (found,) = finder.find(sky(galaxies, width=width), [(SIDE, SIDE)])
+        bright, faint = found[found[:, 2].argsort(descending=True), 5:]
+        torch.testing.assert_close(faint, bright, atol=0.15, rtol=0)
+        shapes.append(bright)
+    peaked, wide = torch.stack(shapes).T
+    assert (peaked.diff() < -0.3).all()
+    assert (wide.diff() > 0.2).all()
 
 
 def test_the_level_of_the_sky_does_not_matter(finder):
@@ -90,11 +104,11 @@ def test_boxes_own_the_sources_around_them(finder):
     assert own.shape == (2, finder.box_count)
     assert owner.tolist() == [0, 0, 1, 1, 1]
     # brightness and colours relative to the galaxy in the middle: none for itself
-    relative = pairs[owner == 1, 3:6]
+    relative = pairs[owner == 1, 5:8]
     like = relative.abs().amax(dim=1) < 0.15
     assert like.sum() == 2
     assert relative[~like, 1].item() < -0.5
-    np.testing.assert_allclose(sorted(pairs[owner == 1, 6]), [0, 0.6, 0.75], atol=0.01)
+    np.testing.assert_allclose(sorted(pairs[owner == 1, 8]), [0, 0.6, 0.75], atol=0.01)
     torch.testing.assert_close(own[:, -1], torch.ones(2))
 
 
@@ -127,8 +141,8 @@ def test_no_sources_no_boxes_and_boxes_beyond_the_image(finder, galaxies):
 
 def test_counts_add_up():
     torch.manual_seed(0)
-    counts = SourceCounts(9, 5, kinds=6)
-    counts.read = nn.Identity()
+    counts = SourceCounts(9, 5, kinds=6, rounds=1)
+    counts.rounds[0].read = nn.Identity()
     pairs, owner = torch.randn(7, 9), torch.tensor([0, 0, 0, 1, 1, 1, 1])
     own = torch.zeros(2, 5)
     once = counts(pairs, owner, own)[:, 6:12]
@@ -136,6 +150,23 @@ def test_counts_add_up():
     torch.testing.assert_close(twice, 2 * once)
     alone = counts(pairs[:3], owner[:3], own[:1])[:, 6:12]
     torch.testing.assert_close(alone, once[:1])
+
+
+def test_sources_are_counted_again_with_what_their_own_box_told():
+    torch.manual_seed(0)
+    counts = SourceCounts(9, 5, kinds=6)
+    pairs, owner, own = torch.randn(7, 9), torch.tensor([0, 0, 0, 1, 1, 1, 1]), torch.randn(2, 5)
+    rounds = counts.in_rounds(pairs, owner, own)
+    assert [part.shape for part in rounds] == [(2, counts.out_features)] * 3
+    torch.testing.assert_close(counts(pairs, owner, own), rounds[-1])
+    # another order of the sources is the same, and a box knows of no other one
+    order = torch.randperm(7)
+    torch.testing.assert_close(counts(pairs[order], owner[order], own), rounds[-1])
+    alone = counts(pairs[3:], owner[3:] - 1, own[1:])
+    torch.testing.assert_close(alone, rounds[-1][1:])
+    # the first round reaches the second one's sources, not only what is read at the end
+    (slope,) = torch.autograd.grad(rounds[1].sum(), counts.rounds[1].known.weight)
+    assert slope.abs().sum() > 0
 
 
 def test_sources_are_found_once_for_all_boxes_of_an_image(finder, monkeypatch):

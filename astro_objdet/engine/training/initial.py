@@ -44,8 +44,8 @@ def start_model(recipe, init="imagenet", *, seed=0):
         - weights of ours, whose card names a recipe of the same layers: a file, a bundled name,
           the folder of a run. Where what the detection network sees differs (``roi_context``,
           ``roi_core``, ``roi_sources``, ``roi_size``, ``head_width``), all of it begins anew,
-          or only what counts sources where that is all that is added; where the classes or the
-          ``estimates`` differ, their layers;
+          or only what counts sources where only ``roi_sources`` does; where the classes or
+          the ``estimates`` differ, their layers;
         - ``"none"``.
     seed : int
         Of what is drawn at random.
@@ -126,13 +126,14 @@ def _load_ours(model, path, recipe):
     """Weights with a card, whose layers must be this model's but for the classes."""
     state, card, digest = load_state(path)
     origin = {"init": path.name, "sha256": digest, "title": card["title"]}
-    anew = _anew(recipe, card["recipe"])
+    own = model.state_dict()
+    anew = _anew(recipe, card["recipe"], _shapes(state, _SOURCES) != _shapes(own, _SOURCES))
     if anew:
-        own = model.state_dict()
         state = {name: value for name, value in state.items() if not name.startswith(anew)}
         state |= {name: value for name, value in own.items() if name.startswith(anew)}
         if _SOURCES in anew:
-            state[_WIDENED] = _widened(state[_WIDENED].float(), own[_WIDENED])
+            counts = model.roi_heads.box_head.sources.out_features
+            state[_WIDENED] = _widened(state[_WIDENED].float(), own[_WIDENED], counts)
         origin["begun_anew"] = [name.rstrip(".") for name in anew]
     try:
         fit_state(model, state, path)
@@ -144,13 +145,15 @@ def _load_ours(model, path, recipe):
     return origin
 
 
-def _anew(recipe, theirs):
-    """Beginnings of the names of layers that learned something else, or that are not there."""
+def _anew(recipe, theirs, other_sources):
+    """Beginnings of the names of layers that learned something else, or that are not there.
+
+    Weights of a version before can count sources by other layers.
+    """
     differing = _differing(recipe, theirs, _HEAD)
-    added = {*differing} == {"roi_sources"} and not theirs.get("roi_sources")
-    if differing and not added:
+    if {*differing} - {"roi_sources"} or (differing and not recipe.roi_sources):
         return (_NETWORK,)
-    sources = (_SOURCES,) if added else ()
+    sources = (_SOURCES,) if differing or other_sources else ()
     classes = (*theirs["labels"], *theirs.get("decoys", ()))
     if classes != (*recipe.labels, *recipe.decoys):
         return (_CLASSES, *sources)
@@ -158,9 +161,14 @@ def _anew(recipe, theirs):
     return sources if estimates == recipe.estimates else (*_ESTIMATES, *sources)
 
 
-def _widened(weight, own):
-    """A layer's weights with those of a wider one for the inputs that it lacks, its last."""
-    return torch.cat([weight, own[:, weight.shape[1] :]], dim=1)
+def _shapes(state, beginning):
+    return {k: value.shape for k, value in state.items() if k.startswith(beginning)}
+
+
+def _widened(weight, own, added):
+    """A layer's weights with those of another one for its last inputs, learned or not."""
+    kept = own.shape[1] - added
+    return torch.cat([weight[:, :kept], own[:, kept:]], dim=1)
 
 
 def _unlike(recipe, theirs):
