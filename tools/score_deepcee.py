@@ -52,7 +52,7 @@ MARGIN = 100.0  # arcsec
 #: Chances of 0, 1, 2 ... clusters on a field with --rich.
 RICH_ODDS = (0.0, 0.05, 0.15, 0.3, 0.3, 0.15, 0.05)
 LOWEST_SCORE = 0.05
-THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.9, 0.05), np.arange(0.9, 1.0, 0.01)]), 2)
+THRESHOLDS = np.round(np.concatenate([np.arange(0.05, 0.5, 0.05), np.arange(0.5, 1.0, 0.01)]), 2)
 ESTIMATES = ("richness", "redshift")
 WRITTEN = ("detections", "truth")
 Z_BINS, RICHNESS_BINS = (0.1, 0.2, 0.3, 0.4), (20, 25, 35, 200)
