@@ -126,7 +126,8 @@ def train(
     output : path-like
         Folder of the run.
     workers : int, optional
-        Processes that read images; 1 by default, and up to 8 where a GPU computes.
+        Processes that make the images of the steps; by default 1, none where the model computes
+        on one or two cores, and up to 8 where a GPU computes.
     device : str
         ``"auto"`` takes a GPU where there is one.
     resume : bool
@@ -251,12 +252,23 @@ def _start(plan, folder, resume):
     return start_model(plan.recipe, init, seed=plan.seed)
 
 
+def default_workers(kind, processes=1, cores=None):
+    """How many processes make the images of a run, for each of its own processes.
+
+    Where the model computes on one or two cores, one beside it only makes both wait for a core.
+    """
+    if cores is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 8
+    if kind == "cpu":
+        return int(cores // processes > 2)
+    return max(1, min(8, cores // processes))
+
+
 def _training(model, views, held_back, plan, folder, processes, device, workers):
     from astro_objdet.engine.training import Rhythm, Training
 
     if workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 8
-        workers = 1 if device.type == "cpu" else max(1, min(8, cores // processes.count))
+        workers = default_workers(device.type, processes.count)
     return Training(
         model,
         views,
