@@ -149,3 +149,12 @@ def test_existing_run(command, archive, tmp_path):
     assert "(--resume), replace it (--overwrite)" in result.stderr
     result = command("train", "deepcee", "--data", archive, "-o", tmp_path, *SHORT, "--overwrite")
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "processes", "cores", "workers"),
+    [("cpu", 1, 1, 0), ("cpu", 1, 2, 0), ("cpu", 1, 4, 1), ("cpu", 2, 4, 0), ("cuda", 1, 64, 8),
+     ("cuda", 4, 16, 4), ("cuda", 4, 2, 1)],
+)  # fmt: skip
+def test_processes_beside_the_model_have_cores_of_their_own(kind, processes, cores, workers):
+    assert trainings.default_workers(kind, processes, cores) == workers
