@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from astro_objdet.catalogs import Calibration
+from astro_objdet.catalogs.metrics import f1, wilson
 from astro_objdet.engine.weights import load_card
 
 #: Name in the card of the scores of a catalogue that is cut at its own redshifts.
@@ -133,6 +134,7 @@ def words(card):
         "again best": f"{best['threshold']:.2f}",
         "again best completeness": completeness(best),
         "again best purity": purity(best),
+        **both_words(card),
         "edges F1": f"{edges['f1']:.2f}",
         "richness scatter": f"{100 * off['ln richness']['1.48 mad']:.0f}",
         "redshift scatter": f"{off['redshift']['1.48 mad']:.3f}",
@@ -144,6 +146,21 @@ def words(card):
         "times purer": f"{row['purity'] * (chance + PAPER_FALSE) / chance:.0f}",
         "times fewer": f"{PAPER_FALSE / row['false_per_deg2']:.0f}" if row["fp"] else "--",
         **calibration_words(card["calibration"], row["threshold"]),
+    }
+
+
+def both_words(card):
+    """The best F1 of both blind skies taken as one."""
+    rows = [
+        (a["threshold"], a["tp"] + b["tp"], a["fp"] + b["fp"], a["fn"] + b["fn"])
+        for a, b in zip(card["scores"]["table"], card[AGAIN]["table"], strict=True)
+    ]
+    threshold, tp, fp, fn = max(rows, key=lambda row: 2 * row[1] / (2 * row[1] + row[2] + row[3]))
+    return {
+        "both best": f"{threshold:.2f}",
+        "both best F1": f"{f1(tp / (tp + fp), tp / (tp + fn)):.2f}",
+        "both best completeness": share(tp, tp + fn, *wilson(tp, tp + fn)),
+        "both best purity": share(tp, tp + fp, *wilson(tp, tp + fp)),
     }
 
 

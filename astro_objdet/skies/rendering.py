@@ -227,10 +227,7 @@ def render_archive(
     more["binning"] = _binning(survey, recipe, more.get("binning"))
     plan, count = plan_fields(survey, area, seed=seed, size=size, **more)
     check_count("workers", workers)
-    noted = asdict(roles)
-    if roles.fading is None:  # not noted: archives begun before there was such a limit go on
-        noted.pop("fading")
-    told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": noted}
+    told = {**_told(plan, survey, count), "noiseless": not plan.noise, "roles": asdict(roles)}
     layout = {
         "bands": plan.survey.bands,
         "pixel_scale": plan.survey.pixel_scale,
