@@ -1,10 +1,14 @@
 """Sources around a box, as the detection network counts them."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
+from astro_objdet.engine import sources
 from astro_objdet.engine.colours import Unstretched
 from astro_objdet.engine.context import ContextRoIAlign
 from astro_objdet.engine.sources import (
@@ -177,3 +181,32 @@ def test_sources_are_found_once_for_all_boxes_of_an_image(finder, monkeypatch):
     monkeypatch.setattr(finder, "find", None)
     again = pool(maps, boxes, shapes)["sources"]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(40, 53), (7, 3), (1, 9), (1, 1)])
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
+def test_images_are_blurred_as_by_a_convolution(shape, sigma):
+    flux = torch.rand((2, *shape), generator=torch.Generator().manual_seed(4))
+    far = min(math.ceil(3 * sigma), *(side - 1 for side in shape))
+    line = torch.exp(-0.5 * (torch.arange(-far, far + 1) / sigma) ** 2)
+    kernel = torch.outer(line, line) / line.sum() ** 2
+    padded = functional.pad(flux[None], (far,) * 4, mode="replicate")
+    expected = functional.conv2d(padded, kernel.expand(2, 1, -1, -1), groups=2)[0]
+    torch.testing.assert_close(sources._blurred(flux, sigma), expected)
+
+
+@pytest.mark.parametrize("shape", [(40, 53), (7, 3), (1, 9), (1, 1)])
+def test_the_highest_near_a_pixel_is_that_of_nine(shape):
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(5))
+    given = values.clone()
+    expected = functional.max_pool2d(values[None], 3, 1, 1)[0]
+    assert torch.equal(sources._highest_near(values), expected)
+    assert torch.equal(values, given)
+
+
+def test_softplus_is_torchs_own_with_its_gradient():
+    values = torch.tensor([-200.0, -30, -1e-3, 0.3, 12, 200]).requires_grad_()
+    (expected,) = torch.autograd.grad(functional.softplus(values).sum(), values)
+    (gradient,) = torch.autograd.grad(sources._softplus(values).sum(), values)
+    torch.testing.assert_close(sources._softplus(values), functional.softplus(values))
+    torch.testing.assert_close(gradient, expected)
