@@ -277,14 +277,22 @@ def _refuse_empty(parts, planes):
     """Raise if a band has no good pixel; stops at the first one, reads block by block."""
     for part, plane in zip(parts, planes, strict=True):
         ny, nx = plane.shape
-        step = max(1, min(ny, 2**21 // nx))
-        # From the middle outwards: that is where images have data.
-        starts = sorted(range(0, ny, step), key=lambda y: abs(y + step / 2 - ny / 2))
-        for y0 in starts:
-            y1 = min(y0 + step, ny)
+        for y0, y1 in _row_blocks(ny, nx):
             data, mask = np.empty((y1 - y0, nx), np.float32), np.empty((y1 - y0, nx), bool)
             plane.read_into(data, mask, y0, y1, 0, nx)
             if not mask.all():
                 break
         else:
             raise part.error("all pixels are masked or not finite")
+
+
+def _row_blocks(ny, nx):
+    """Rows (start, stop) from the middle outwards: that is where images have data.
+
+    A few rows first, which is enough for most images.
+    """
+    few, step = (max(1, min(ny, pixels // nx)) for pixels in (2**16, 2**21))
+    middle = (ny - few) // 2
+    yield middle, middle + few
+    for y0 in sorted(range(0, ny, step), key=lambda y: abs(y + step / 2 - ny / 2)):
+        yield y0, min(y0 + step, ny)

@@ -8,6 +8,7 @@ whole resampled image bit for bit.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,25 +76,33 @@ class ResampledAxis:
         weight : ndarray of float32, shape (stop - start, k)
             In input pixels: overlaps when averaging, interpolation weights otherwise.
         """
-        out = np.arange(start, stop, dtype=float)
-        if self.factor == 1:
-            return out.astype(int)[:, None], np.ones((out.size, 1), np.float32)
-        if self.factor < 1:
-            centre = (out + 0.5) * self.factor - 0.5
-            first = np.floor(centre)
-            index = first[:, None] + np.arange(2)
-            part = centre - first
-            weight = np.stack([1 - part, part], axis=1)
-        else:
-            low = out * self.factor
-            high = low + self.factor
-            k = math.ceil(self.factor) + (0 if self.factor.is_integer() else 1)
-            index = np.floor(low)[:, None] + np.arange(k)
-            weight = np.minimum(high[:, None], index + 1) - np.maximum(low[:, None], index)
-            weight = np.clip(weight, 0, 1)
-            weight[index >= self.n_in] = 0
-        index = np.clip(index, 0, self.n_in - 1).astype(int)
-        return index, weight.astype(np.float32)
+        return _kernel(self, start, stop)
+
+
+# Tiles are read in strips that share the kernel across.
+@lru_cache(maxsize=32)
+def _kernel(axis, start, stop):
+    out = np.arange(start, stop, dtype=float)
+    if axis.factor == 1:
+        index, weight = out[:, None], np.ones((out.size, 1))
+    elif axis.factor < 1:
+        centre = (out + 0.5) * axis.factor - 0.5
+        first = np.floor(centre)
+        index = first[:, None] + np.arange(2)
+        part = centre - first
+        weight = np.stack([1 - part, part], axis=1)
+    else:
+        low = out * axis.factor
+        high = low + axis.factor
+        k = math.ceil(axis.factor) + (0 if axis.factor.is_integer() else 1)
+        index = np.floor(low)[:, None] + np.arange(k)
+        weight = np.minimum(high[:, None], index + 1) - np.maximum(low[:, None], index)
+        weight = np.clip(weight, 0, 1)
+        weight[index >= axis.n_in] = 0
+    index = np.clip(index, 0, axis.n_in - 1).astype(int)
+    weight = weight.astype(np.float32)
+    index.flags.writeable = weight.flags.writeable = False
+    return index, weight
 
 
 def _sum_along(values, index, weight, axis):

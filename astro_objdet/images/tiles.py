@@ -18,7 +18,7 @@ __all__ = ["SDSS_NOISE", "Tile", "TileGrid", "make_tiles"]
 SDSS_NOISE = 0.17
 
 # Grid rows resampled at a time: with a section that fits the cache, a tile takes half the time.
-STRIP = 128
+STRIP = 64
 
 
 @dataclass(frozen=True)
