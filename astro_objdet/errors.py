@@ -20,6 +20,7 @@ __all__ = [
     "check_count",
     "check_fraction",
     "check_positive",
+    "in_unit",
 ]
 
 
@@ -119,6 +120,26 @@ def check_fraction(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise InputError(f"{name} must be a number from 0 to 1, got {value!r}")
     return value
+
+
+def in_unit(name, value, unit):
+    """Plain numbers of a quantity in a unit; numbers without a unit are taken to be in it.
+
+    Returns
+    -------
+    float or `numpy.ndarray` of float64
+
+    Raises
+    ------
+    InputError
+        Naming the parameter and the unit, for another kind of quantity or no numbers.
+    """
+    from astropy import units as u
+
+    try:
+        return u.Quantity(value, unit, dtype=float).value
+    except (u.UnitConversionError, TypeError, ValueError):
+        raise InputError(f"{name} must be numbers or a quantity in {unit}, got {value!r}") from None
 
 
 def check_choice(name, value, choices):

@@ -289,6 +289,8 @@ def what_may_mislead(plan, archive, record, count):
         yield (
             f"the archive has no split {plan.test_split!r}: there are no test losses and no scores"
         )
+    elif plan.test_images == 0:
+        yield "test_images is 0: there are no test losses and no scores"
     elif not archive.count_targets(plan.test_split):
         yield f"the split {plan.test_split!r} has no targets: its scores say nothing"
     if not archive.complete:

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from astro_objdet import plots
-from astro_objdet.errors import InputError
+from astro_objdet.errors import InputError, check_count
 from astro_objdet.trainingplan import (
     TrainingPlan,
     begun_record,
@@ -143,8 +143,8 @@ def train(
         The command line, for the record.
     **options
         ``recipe`` ("bundled", "paper" or a name), ``backbone``, ``steps``, ``batch_size``,
-        ``learning_rate``, ``freeze``, ``ema``, ``init``, ``seed``, ``train_split``,
-        ``test_split``, ``test_images``, ``log_every``, ``evaluate_every``,
+        ``learning_rate``, ``freeze``, ``ema``, ``augmentation``, ``init``, ``seed``,
+        ``train_split``, ``test_split``, ``test_images``, ``log_every``, ``evaluate_every``,
         ``checkpoint_every``: see `~astro_objdet.trainingplan.make_plan`.
 
     Returns
@@ -165,6 +165,8 @@ def train(
     from astro_objdet.engine.training.distributed import join_processes
     from astro_objdet.engine.training.folder import RunFolder
 
+    if workers is not None:
+        check_count("workers", workers, 0)
     with join_processes(device) as (processes, device):
         folder = RunFolder(output, _Drawer(listener or Listener(), output), processes.first)
         if resume:

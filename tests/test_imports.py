@@ -15,7 +15,7 @@ PACKAGE = Path(astro_objdet.__file__).parent
 # Rooms from the ground up: a room imports from those on lower floors and from itself.
 FLOORS = (
     {"errors", "textlines"},
-    {"files", "staging"},
+    {"allocator", "files", "staging"},
     {"catalogs", "images"},
     {"fields"},
     {"skies"},

@@ -37,6 +37,7 @@ from astropy.nddata import CCDData
 from astropy.table import QTable, vstack
 
 from astro_objdet import Detector
+from astro_objdet.allocator import keep_memory
 from astro_objdet.catalogs.cosmology import kpc_per_arcsec
 from astro_objdet.catalogs.evaluation import evaluate
 from astro_objdet.catalogs.metrics import wilson
@@ -180,7 +181,8 @@ def render_and_score(weights, plan, count, processes):
     """Detections and truth of all fields, and what a catalogue says of recipe and weights."""
     places, _ = plan.places(count)
     work = partial(score_field, weights, plan)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=keep_memory) as pool:
         results = []
         for done in pool.map(work, enumerate(places), chunksize=4):
             results.append(done)

@@ -29,6 +29,18 @@ class _Fractions(click.ParamType):
             self.fail(f"expected train=0.8,test=0.2, got {value!r}", param, ctx)
 
 
+class _PartOrNumber(click.ParamType):
+    """``0.1`` as a part, ``204`` as a number."""
+
+    name = "part"
+
+    def convert(self, value, param, ctx):
+        try:
+            return int(value) if str(value).isdigit() else float(value)
+        except ValueError:
+            self.fail(f"expected a part such as 0.1 or a number, got {value!r}", param, ctx)
+
+
 @click.group()
 def dataset():
     """Build, split and show archives of labelled images for training.
@@ -144,9 +156,9 @@ def _show_lines(summary):
 )
 @click.option(
     "--test",
-    type=click.FloatRange(0, 1),
+    type=_PartOrNumber(),
     metavar="PART",
-    help="Part of the images (paper).  [default: 0.1]",
+    help="Part of the images (paper), or their number.  [default: 0.1]",
 )
 @click.option(
     "--folds", type=click.IntRange(min=2), metavar="N", help="How many (kfold).  [default: 5]"

@@ -34,7 +34,12 @@ recipe_option = click.option(
     help="Recipe that the images are for: its bands, pixel scale and classes.",
 )
 seed_option = click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the random split."
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of all that is drawn at random.",
 )
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with an archive that was interrupted."

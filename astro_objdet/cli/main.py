@@ -12,6 +12,7 @@ from importlib import import_module
 
 import click
 
+from astro_objdet.allocator import keep_memory
 from astro_objdet.cli.messages import complain
 from astro_objdet.errors import AstroObjdetError
 
@@ -113,4 +114,5 @@ def main():
 def run():
     """Run the command line as a program: what the console script calls."""
     sys.excepthook = _explain_bug
+    keep_memory()
     main(prog_name="astro-objdet")

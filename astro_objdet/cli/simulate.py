@@ -219,7 +219,7 @@ def simulate_archive(
     \b
     Example:
       astro-objdet dataset simulate --area 30 --cluster-odds 35,45,20 --no-noise \\
-          --part train --part valid --seed 7 -o archive.h5
+          --part train --part test --seed 7 -o archive.h5
     """
     from astro_objdet.detectors import get_recipe
     from astro_objdet.skies import rendering

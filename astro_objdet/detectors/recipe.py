@@ -253,14 +253,17 @@ class Recipe:
         InputError
             Naming unknown or missing entries.
         """
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(known))
+        unknown = _unknown(cls, values)
+        if isinstance(values.get("training"), dict):
+            unknown += [
+                f"training.{name}" for name in _unknown(TrainingSettings, values["training"])
+            ]
         if unknown:
             raise InputError(f"recipe has unknown entries: {', '.join(unknown)}")
         values = {name: _tuples(value) for name, value in values.items()}
-        if isinstance(values.get("training"), dict):
-            values["training"] = TrainingSettings(**values["training"])
         try:
+            if isinstance(values.get("training"), dict):
+                values["training"] = TrainingSettings(**values["training"])
             return cls(**values)
         except TypeError as error:
             raise InputError(f"recipe is incomplete: {error}") from None
@@ -268,6 +271,10 @@ class Recipe:
     def replace(self, **changes):
         """A copy with some entries changed."""
         return dataclasses.replace(self, **changes)
+
+
+def _unknown(cls, values):
+    return sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
 
 
 def _tuples(value):

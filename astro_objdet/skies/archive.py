@@ -167,6 +167,8 @@ class Archive:
             self._refuse(recipe, "a pixel scale", *scales)
         if self.labels != tuple(recipe.labels):
             self._refuse(recipe, "labels", ", ".join(self.labels), ", ".join(recipe.labels))
+        if self.kind == "raw" and self.unit.replace(" ", "") not in ("", "nmgy/arcsec2"):
+            self._refuse(recipe, "pixels in", self.unit, "nmgy / arcsec2")
         if self.kind == "stretched" and self.stretch not in (None, dict(recipe.stretch)):
             self._refuse(recipe, "a stretch", self.stretch, recipe.stretch)
         if self.clip_boxes and not recipe.clip_boxes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from astro_objdet.catalogs.matching.pairs import pairs_within
 from astro_objdet.catalogs.sphere import unit_vectors
-from astro_objdet.errors import InputError
+from astro_objdet.errors import InputError, in_unit
 
 __all__ = [
     "LeakWarning",
@@ -63,7 +63,9 @@ class Leaks:
         """What leaks, in words; empty if nothing does."""
         parts = []
         if self.groups:
-            parts.append(f"{self.groups} of {self.n_groups} clusters stand in several splits")
+            parts.append(
+                f"{self.groups} of {self.n_groups} clusters or fields stand in several splits"
+            )
         if self.pairs:
             parts.append(f"{self.pairs} pairs of images of different splits overlap on the sky")
             seen = ", ".join(f"{part:.0%} of {name}" for name, part in self.shared.items() if part)
@@ -76,11 +78,11 @@ def leaks(ra, dec, split, *, size, groups=None):
 
     Parameters
     ----------
-    ra, dec : array_like of float, shape (N,)
+    ra, dec : array_like of float or `~astropy.units.Quantity`, shape (N,)
         Centres of the images, degrees. Images are square and north is up.
     split : array_like of str, shape (N,)
         Name of each image's split; images with an empty one are in none.
-    size : float or array_like of float, shape (N,)
+    size : float, `~astropy.units.Quantity` or array_like of these, shape (N,)
         Sides of the images, arcsec.
     groups : array_like, shape (N,), optional
         The cluster, field or whatever else must not stand in two splits, of each image.
@@ -141,6 +143,8 @@ def overlapping(ra, dec, size):
 def image_sizes(ra, dec, size):
     """Centres and sides of images as arrays, checked.
 
+    Quantities are converted to degrees and arcsec, numbers taken to be such.
+
     Returns
     -------
     ra, dec, size : `~numpy.ndarray` of float64, shape (N,)
@@ -150,7 +154,10 @@ def image_sizes(ra, dec, size):
     InputError
         If they are of different lengths, not finite, or a size is not above zero.
     """
-    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+    ra, dec, size = (
+        in_unit(name, values, unit)
+        for name, values, unit in (("ra", ra, "deg"), ("dec", dec, "deg"), ("size", size, "arcsec"))
+    )
     if ra.ndim != 1 or ra.shape != dec.shape:
         raise InputError(
             f"ra and dec must be of one length, got the shapes {ra.shape} and {dec.shape}"
@@ -158,7 +165,7 @@ def image_sizes(ra, dec, size):
     if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
         raise InputError("ra and dec must be finite degrees with |dec| ≤ 90 for every image")
     try:
-        size = np.broadcast_to(np.asarray(size, dtype=float), ra.shape)
+        size = np.broadcast_to(size, ra.shape)
     except ValueError:
         raise InputError(
             f"size must be one number or one for each of {len(ra)} images, got {np.shape(size)}"

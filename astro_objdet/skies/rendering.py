@@ -14,6 +14,7 @@ from astropy import units as u
 from astropy.table import QTable, vstack
 
 from astro_objdet.catalogs.columns.ranges import check_range
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.catalogs.tables.files import write_table
 from astro_objdet.errors import InputError, check_choice, check_count
 from astro_objdet.files import translated, write_whole
@@ -308,7 +309,7 @@ def _check_same(out, told):
 
 def _told(plan, survey, count):
     """Provenance of a rendered sky."""
-    return {
+    told = {
         "made_by": "rendered by astro_objdet",
         "survey_name": survey,
         "fields": count,
@@ -317,6 +318,7 @@ def _told(plan, survey, count):
         "plan": asdict(plan),
         "versions": package_versions(),
     }
+    return plain(told)
 
 
 def _rendered(work, places, workers, numbers=None):

@@ -16,7 +16,7 @@ from astro_objdet.catalogs.columns import (
 from astro_objdet.catalogs.columns.ranges import check_range
 from astro_objdet.catalogs.references.entries import list_catalogues
 from astro_objdet.catalogs.tables.files import read_table
-from astro_objdet.errors import InputError, check_count, check_positive
+from astro_objdet.errors import InputError, check_count, check_positive, in_unit
 from astro_objdet.files import sha256_of
 from astro_objdet.skies.stable import position_key, stable_number
 
@@ -137,7 +137,7 @@ def random_offsets(sample, n=PAPER_OFFSETS, *, radius=PAPER_RADIUS, seed=0):
         With name, ra, dec (deg), redshift and richness, as from `cluster_sample`.
     n : int, optional
         Images of each cluster.
-    radius : float, optional
+    radius : float or `~astropy.units.Quantity`, optional
         Arcsec along x and along y, 0 to leave the clusters in the middle.
     seed : int, optional
 
@@ -159,6 +159,7 @@ def random_offsets(sample, n=PAPER_OFFSETS, *, radius=PAPER_RADIUS, seed=0):
     straight above the middle of every image. They move to the nearest ones that can.
     """
     check_count("n", n)
+    radius = float(in_unit("radius", radius, "arcsec"))
     if radius != 0:
         check_positive("radius", radius)
     ra, dec = (u.Quantity(sample[name], u.deg).value for name in ("ra", "dec"))
@@ -178,7 +179,7 @@ def random_offsets(sample, n=PAPER_OFFSETS, *, radius=PAPER_RADIUS, seed=0):
         if name not in sample.colnames:
             raise InputError(f"sample must have the column {name}, as that of cluster_sample")
         result[name] = sample[name][cluster]
-    told = {"n": int(n), "radius_arcsec": float(radius), "seed": seed}
+    told = {"n": int(n), "radius_arcsec": radius, "seed": seed}
     result.meta = {"sample": dict(sample.meta), "offsets": told}
     return result
 
@@ -188,11 +189,11 @@ def cutout_wcs(ra, dec, size=PAPER_SIZE, pixel_scale=PAPER_PIXEL_SCALE):
 
     Parameters
     ----------
-    ra, dec : float
+    ra, dec : float or `~astropy.units.Quantity`
         Of its middle, degrees, ICRS.
     size : int or pair of int, optional
         Side in pixels, or (ny, nx).
-    pixel_scale : float, optional
+    pixel_scale : float or `~astropy.units.Quantity`, optional
         Arcsec.
 
     Returns
@@ -208,14 +209,17 @@ def cutout_wcs(ra, dec, size=PAPER_SIZE, pixel_scale=PAPER_PIXEL_SCALE):
     ny, nx = (size, size) if np.ndim(size) == 0 else size
     for length in (ny, nx):
         check_count("size", length)
-    check_positive("pixel_scale", pixel_scale)
+    pixel_scale = check_positive(
+        "pixel_scale", float(in_unit("pixel_scale", pixel_scale, "arcsec"))
+    )
+    ra, dec = float(in_unit("ra", ra, "deg")), float(in_unit("dec", dec, "deg"))
     if not (np.isfinite(ra) and -90 <= dec <= 90):
         raise InputError(f"ra and dec must be finite degrees with |dec| ≤ 90, got {ra}, {dec}")
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.radesys = "ICRS"
-    wcs.wcs.crval = [float(ra) % 360, float(dec)]
+    wcs.wcs.crval = [ra % 360, dec]
     wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
     wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
     # By default an image centred on the north pole itself would be turned around.

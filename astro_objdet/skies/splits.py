@@ -86,9 +86,9 @@ def split_paper(ra, dec, *, size, groups=None, test=0.1, seed=0):
 
     Parameters
     ----------
-    ra, dec : array_like of float, shape (N,)
+    ra, dec : array_like of float or `~astropy.units.Quantity`, shape (N,)
         Centres of the images, degrees.
-    size : float or array_like of float
+    size : float, `~astropy.units.Quantity` or array_like of these
         Sides of the images, arcsec.
     groups : array_like, shape (N,), optional
         The cluster of each image, for what leaks.
@@ -170,7 +170,7 @@ def split_kfold(
     if together and largest > len(ra) / folds:
         raise InputError(
             f"{largest} of {len(ra)} images hang together by overlaps, more than one of {folds} "
-            "folds; use together=False (pixels will stand in several folds) or split_cells"
+            "folds; split by cells, or with together=False (pixels will stand in several folds)"
         )
     cut = _strata(unit, redshift, richness, strata, len(ra))
     order = np.lexsort((keys, stable_uniform(seed, keys), cut))

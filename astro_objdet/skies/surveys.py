@@ -21,6 +21,7 @@ from astro_objdet.errors import (
     UncalibratedWarning,
     check_count,
     check_fraction,
+    in_unit,
 )
 from astro_objdet.images.grid import pixel_geometry
 from astro_objdet.skies.samples import PAPER_PIXEL_SCALE, PAPER_SIZE
@@ -60,14 +61,14 @@ def fetch_images(
 
     Parameters
     ----------
-    ra, dec : float
+    ra, dec : float or `~astropy.units.Quantity`
         Of the middle, degrees, ICRS.
     survey : str or ImageSurvey, optional
         A name of `list_image_surveys`, or an entry of one's own.
     bands : iterable of str, optional
     size : int, optional
         Side in pixels.
-    pixel_scale : float, optional
+    pixel_scale : float or `~astropy.units.Quantity`, optional
         Arcsec.
     cache : bool or path-like, optional
         Whether to take and to keep the service's replies, or the folder for them; by default
@@ -209,7 +210,8 @@ def _checked(survey, bands):
 
 
 def _cutout(ra, dec, size, pixel_scale):
-    cutout = Cutout(float(ra), float(dec), size, pixel_scale)
+    ra, dec = (float(in_unit(name, value, "deg")) for name, value in (("ra", ra), ("dec", dec)))
+    cutout = Cutout(ra, dec, size, float(in_unit("pixel_scale", pixel_scale, "arcsec")))
     # It checks them all.
     cutout.wcs  # noqa: B018
     return cutout

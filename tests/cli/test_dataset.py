@@ -131,6 +131,11 @@ def test_split(command, archive):
     told = json.loads(result.stdout)
     assert told["counts"] == Archive(archive).splits
     assert told["leak"] == Archive(archive).leak
+    result = command("dataset", "split", archive, "--scheme", "paper", "--test", 1)
+    assert Archive(archive).splits["test"] == 1
+    result = command("dataset", "split", archive, "--scheme", "paper", "--test", "few")
+    assert result.exit_code == 2
+    assert "expected a part such as 0.1 or a number, got 'few'" in result.stderr
     result = command("dataset", "split", archive, "--fractions", "train:0.5")
     assert result.exit_code == 2
     assert "expected train=0.8,test=0.2" in result.stderr

@@ -93,5 +93,7 @@ def test_unknown_names():
         get_recipe("deepsea")
     with pytest.raises(InputError, match="recipe has unknown entries: colour"):
         Recipe.from_dict({"colour": 1})
+    with pytest.raises(InputError, match="recipe has unknown entries: training.patience"):
+        Recipe.from_dict(get_recipe("deepcee-lite0").to_dict() | {"training": {"patience": 3}})
     with pytest.raises(InputError, match="recipe is incomplete"):
         Recipe.from_dict({"name": "x"})

@@ -272,6 +272,17 @@ def test_resuming_and_overwriting_exclude_each_other(archive, tmp_path):
         run(archive, tmp_path, resume=True, overwrite=True)
     with pytest.raises(InputError, match="step is no option of training; it has .*steps"):
         run(archive, tmp_path, step=7)
+    with pytest.raises(InputError, match="workers must be a whole number from 0 up, got -1"):
+        run(archive, tmp_path, workers=-1)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"plan": {}}'])
+def test_records_that_are_not_of_a_run(archive, tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(
+        InputError, match=r"recipe.json: is not that of a run: it has no .*processes"
+    ):
+        run(archive, tmp_path, resume=True)
 
 
 def test_splits_without_targets(tmp_path):
@@ -282,6 +293,12 @@ def test_splits_without_targets(tmp_path):
     archive = write_archive(tmp_path / "b.h5", n_train=2, n_test=1, empty=("train",))
     with pytest.raises(InputError, match=r"b.h5: has no positives in its split 'train'"):
         run(archive, tmp_path / "other")
+
+
+def test_no_test_images(archive, tmp_path):
+    heard = Heard(1, stop)
+    run(archive, tmp_path, heard, test_images=0)
+    assert heard.notices == ["test_images is 0: there are no test losses and no scores"]
 
 
 def test_another_backbone(archive, tmp_path):

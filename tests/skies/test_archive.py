@@ -231,6 +231,7 @@ def test_boxes_beyond_the_border_where_recipes_do_not_clip(tmp_path):
         ({"pixel_scale": 0.396}, "a pixel scale 0.396 arcsec, and deepcee-lite0 has 0.792"),
         ({"labels": ("cluster", "arc")}, "labels cluster, arc, and deepcee-lite0 has cluster"),
         ({"kind": "stretched", "stretch": {"name": "hsc"}}, "a stretch {'name': 'hsc'}"),
+        ({"unit": "adu"}, "pixels in adu, and deepcee-lite0 has nmgy / arcsec2"),
     ],
 )
 def test_archive_of_another_recipe_is_refused(build, changes, message):
@@ -513,11 +514,13 @@ def test_error_in_the_middle_leaves_a_half_built_archive(tmp_path):
 
 
 def test_provenance_known_late_is_added(build):
-    path = build(provenance={"seed": 1})
+    path = build(provenance={"seed": 1, "redshift_range": (0.05, np.inf), "cut": np.float32("nan")})
     writer = ArchiveWriter.resume(path)
-    writer.add_provenance(masked=4)
+    writer.add_provenance(masked=4, limit=np.inf)
     writer.close()
-    assert Archive(path).provenance == {"seed": 1, "masked": 4}
+    # as JSON has it
+    known = {"seed": 1, "redshift_range": [0.05, None], "cut": None}
+    assert Archive(path).provenance == known | {"masked": 4, "limit": None}
 
 
 def test_splits_change_all_at_once(build):

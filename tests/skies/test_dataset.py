@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -189,7 +190,7 @@ def test_truth_tables_that_do_not_do(changes, message):
 
 
 def test_table_without_positions_or_usable_rows():
-    with pytest.raises(InputError, match="truth table"):
+    with pytest.raises(InputError, match=r"truth table: .* name the two columns \(columns\)"):
         truth_of(Table({"x": [1.0], "y": [2.0]}), ("cluster",))
     table = Table({"ra": [10.0], "dec": [1.0], "z": [0.0]})
     with pytest.raises(InputError, match="no row can be used .redshift is 0 or negative: 1."):
@@ -436,11 +437,33 @@ def strip(tmp_path, make_field):
     return tmp_path / "a.h5"
 
 
+def made_with(strip, **options):
+    """The archive of the same fields made with other options."""
+    path = strip.parent / "other.h5"
+    options = {"recipe": RECIPE, "size": 96, "box_size": "40 arcsec", **options}
+    dataset.build([strip.parent / "sky"], path, overwrite=True, **options)
+    return Archive(path)
+
+
+def test_settings_are_recorded_with_their_units(strip):
+    cosmology = FlatLambdaCDM(H0=70, Om0=0.3)
+    options = {"box_size": (40 * u.arcsec, 30 * u.arcsec), "cosmology": cosmology}
+    settings = made_with(strip, **options).provenance["settings"]
+    assert settings["box_size"] == ["40.0 arcsec", "30.0 arcsec"]
+    assert settings["cosmology"]["H0"] == 70
+    with pytest.raises(InputError, match="was made with other settings"):
+        dataset.build(
+            [strip.parent / "sky"], strip.parent / "other.h5", recipe=RECIPE, size=96,
+            resume=True, **options | {"box_size": (40 * u.kpc, 30 * u.kpc)},
+        )  # fmt: skip
+
+
 def test_splits_of_an_archive(strip):
     archive = Archive(strip)
     assert set(archive.splits) == {"train", "valid", "test"}
     assert archive.leak == ""
     assert archive.split_record["scheme"] == "cells"
+    assert made_with(strip, scheme="kfold").splits == {"train": 36, "test": 12}
     found = dataset.split(strip, scheme="cells", seed=4, fractions={"train": 0.5, "test": 0.5})
     assert Archive(strip).splits == found.counts
     found = dataset.split(strip, scheme="kfold", folds=3, test_fold=0)

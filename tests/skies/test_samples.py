@@ -134,6 +134,12 @@ def test_hours_are_refused():
     table["z"], table["richness"] = 0.15, 30
     with pytest.raises(InputError, match="'ra' is read as degrees, .* as if they were hours"):
         cluster_sample(table)
+    strip = table.copy()
+    strip["dec"] = np.linspace(1, 40, n)
+    with pytest.warns(UserWarning, match="as if they were hours; if so, set the column's unit"):
+        cluster_sample(strip)
+    strip["ra"] /= 3  # 8 degrees wide
+    assert cluster_sample(strip)["ra"].max() < 8 * u.deg
     table["ra"].unit = u.hourangle
     assert cluster_sample(table)["ra"].max() > 300 * u.deg
 

@@ -72,7 +72,7 @@ def test_the_papers_split_has_its_numbers_and_leaks():
     clusters["name"] = np.arange(497).astype(str)
     clusters["redshift"], clusters["richness"] = 0.15, 30.0
     images = placed(random_offsets(clusters))
-    with pytest.warns(LeakWarning, match=r"\d+ of 497 clusters stand in several splits"):
+    with pytest.warns(LeakWarning, match=r"\d+ of 497 clusters or fields stand in several splits"):
         split = made(split_paper, images, test=PAPER_TEST)
     assert split.counts == {"test": 204, "train": 1784}
     # Of the four images of a test cluster, most others are for training.
@@ -269,3 +269,35 @@ def test_bad_arguments():
         split_paper([1, 2], [0, 0], size=0)
     with pytest.raises(InputError, match="groups must have one name for each image"):
         split_paper(ra, dec, size=60, groups=[1, 2])
+
+
+def test_quantities_are_converted(images):
+    plain = {name: images[name] for name in ("ra", "dec", "size")}
+    units = {"ra": u.deg, "dec": u.deg, "size": u.arcsec}
+    given = {name: (plain[name] * units[name]) for name in plain}
+    turned = {"ra": given["ra"].to(u.rad), "dec": given["dec"].to(u.hourangle)}
+    turned["size"] = given["size"].to(u.arcmin)
+    split = np.where(np.arange(len(plain["ra"])) % 2, "train", "test")
+    expected = leaks(**plain, split=split)
+    assert expected.pairs > 0
+    for quantities in (given, turned):
+        assert leaks(**quantities, split=split) == expected
+    assert split_cells(**turned).names.tolist() == split_cells(**plain).names.tolist()
+    with pytest.raises(
+        InputError, match="size must be numbers or a quantity in arcsec, got .*3. kpc"
+    ):
+        leaks(plain["ra"], plain["dec"], split, size=3 * u.kpc)
+
+
+def test_offsets_and_cutouts_take_quantities():
+    wcs = cutout_wcs(10.0, 20.0, 100, 0.5)
+    same = cutout_wcs((10 * u.deg).to(u.hourangle), 1200 * u.arcmin, 100, 500 * u.marcsec)
+    np.testing.assert_allclose(same.wcs.crval, wcs.wcs.crval)
+    np.testing.assert_allclose(same.wcs.cdelt, wcs.wcs.cdelt)
+    sample = Table({"name": ["a"], "ra": [10.0] * u.deg, "dec": [20.0] * u.deg})
+    sample["redshift"], sample["richness"] = 0.2, 30.0
+    offsets = random_offsets(sample, radius=270.0)
+    again = random_offsets(sample, radius=4.5 * u.arcmin)
+    np.testing.assert_allclose(again["offset_x"], offsets["offset_x"])
+    with pytest.raises(InputError, match="ra must be numbers or a quantity in deg, got .* s"):
+        cutout_wcs(10 * u.s, 20.0)

@@ -105,7 +105,7 @@ def find_column(table, kind, side, required=False, of=None):
     if required:
         raise InputError(
             f"{side} table: no column with the {kind} was recognised among {listed(table)}; "
-            "name the column"
+            f"say which it is by {kind}"
         )
     return None
 

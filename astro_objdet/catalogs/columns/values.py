@@ -38,6 +38,8 @@ _EQUATORIAL = ("icrs", "fk5", "fk4")
 _HOURS = 24
 _HOURS_MIN_ROWS = {"warn": 20, "refuse": 5}
 _HOURS_MIN_SPAN = 45
+# Of right ascensions: a field of a few degrees is no whole sky in hours.
+_HOURS_MIN_RANGE = 12
 
 
 @dataclass(frozen=True)
@@ -323,15 +325,17 @@ def _tell_hours(lon, lat, name, side, how):
         return
     if np.nanmin(lon) < 0 or np.nanmax(lon) > _HOURS:
         return
-    if np.nanmax(lat) - np.nanmin(lat) > _HOURS_MIN_SPAN:
-        told = (
-            f"{side} table: column {name!r} is read as degrees, but all its values lie from 0 to "
-            "24 as if they were hours; "
+    told = (
+        f"{side} table: column {name!r} is read as degrees, but all its values lie from 0 to "
+        "24 as if they were hours; "
+    )
+    wide = np.nanmax(lat) - np.nanmin(lat) > _HOURS_MIN_SPAN
+    if how == "refuse" and wide:
+        raise InputError(
+            told + "give the column its unit, hourangle or deg, as ECSV, FITS and VOTable can"
         )
-        if how == "refuse":
-            raise InputError(
-                told + "give the column its unit, hourangle or deg, as ECSV, FITS and VOTable can"
-            )
+    # a strip of sky may well lie there, but the wrong sky would cost a lot
+    if wide or (how == "refuse" and np.nanmax(lon) - np.nanmin(lon) > _HOURS_MIN_RANGE):
         warnings.warn(told + "if so, set the column's unit to hourangle", UserWarning, stacklevel=3)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.engine.training.assessing import LOSSES
 from astro_objdet.engine.training.checkpoints import Checkpoints
 from astro_objdet.engine.training.recording import Recorder
@@ -69,6 +70,7 @@ class RunFolder(Recorder):
 
     def begin(self, record):
         """Make the folder, without what an earlier run left there, and write the record."""
+        self._text_of(record)  # what cannot be written must not cost the earlier run
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in FILES:
@@ -93,6 +95,9 @@ class RunFolder(Recorder):
             raise InputError("no run to go on with: it has no recipe.json", self.path) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise InputError(f"cannot be read: {error}", path) from error
+        missing = {"plan", "processes"} - set(self.record if isinstance(self.record, dict) else ())
+        if missing:
+            raise InputError(f"is not that of a run: it has no {', '.join(sorted(missing))}", path)
         return self.record
 
     def has_checkpoint(self):
@@ -149,9 +154,12 @@ class RunFolder(Recorder):
         """Paths of the files of the run that are there."""
         return [self.path / name for name in FILES if (self.path / name).is_file()]
 
+    @staticmethod
+    def _text_of(record):
+        return json.dumps(plain(record), indent=1, allow_nan=False, default=str) + "\n"
+
     def _write_record(self):
-        text = json.dumps(self.record, indent=1, allow_nan=False, default=str)
-        write_whole(self.path / "recipe.json", text + "\n", overwrite=True)
+        write_whole(self.path / "recipe.json", self._text_of(self.record), overwrite=True)
 
     def _append(self, name, columns, rows):
         path = self.path / name

@@ -25,6 +25,7 @@ import zlib
 
 import numpy as np
 
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import InputError, check_choice, check_positive
 
 __all__ = [
@@ -116,8 +117,8 @@ class Header:
             )
 
     def to_json(self):
-        """One line of JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """One line of JSON, without numbers that JSON does not have."""
+        return json.dumps(plain(dataclasses.asdict(self)), sort_keys=True)
 
     @classmethod
     def from_json(cls, text):

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import InputError, check_choice
 from astro_objdet.files import check_writable
 from astro_objdet.skies.archives.checks import object_records, pixels_of
@@ -283,7 +284,7 @@ class ArchiveWriter:
         if len(names) != self.n_images:
             raise InputError(f"got {len(names)} splits for {self.n_images} images", self.path)
         names = [encoded("split", name, splits.dtype.itemsize) for name in names]
-        text = encoded("how it was split", json.dumps(note), notes.dtype.itemsize)
+        text = encoded("how it was split", json.dumps(plain(note)), notes.dtype.itemsize)
         other = 1 - int(state[1])
         try:
             splits[: self.n_images, other] = np.array(names, splits.dtype)
@@ -297,7 +298,7 @@ class ArchiveWriter:
 
     def add_provenance(self, **entries):
         """Provenance that is known late; written when the archive is closed."""
-        self._record.update(json.loads(json.dumps(entries)))
+        self._record.update(json.loads(json.dumps(plain(entries))))
 
     def close(self, complete=True):
         """Close the file, marked as complete or as half-built.

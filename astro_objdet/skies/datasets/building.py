@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from astro_objdet.catalogs.cosmology import cosmology_meta
 from astro_objdet.catalogs.plain import plain
 from astro_objdet.errors import (
     AstroObjdetError,
@@ -22,13 +23,17 @@ from astro_objdet.images.stretch import stretch_from_dict
 from astro_objdet.skies.datasets.making import Making
 from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.datasets.splitting import split_or_train
-from astro_objdet.skies.datasets.truth import read_truth
+from astro_objdet.skies.datasets.truth import read_truth, size_told
 from astro_objdet.skies.datasets.windows import FieldWindows
 
 __all__ = ["build", "find_truth"]
 
 # The table of known objects, where a folder holds one and it is not named.
 _TRUTH_NAMES = ("truth.ecsv", "truth.fits", "truth.csv", "truth.vot", "truth.parquet")
+
+
+# How settings are recorded that JSON does not have.
+_TOLD = {"box_size": size_told, "cosmology": cosmology_meta}
 
 
 def build(
@@ -130,6 +135,7 @@ def build(
     known = read_truth(truth_path, recipe.labels, **objects)
     given = {"size": size, "overlap": overlap, "stretched": stretched, "max_masked": max_masked}
     given |= {name: value for name, value in objects.items() if value is not None}
+    given |= {name: told(given[name]) for name, told in _TOLD.items() if name in given}
     provenance = {
         "made_by": "dataset build",
         "versions": package_versions(),

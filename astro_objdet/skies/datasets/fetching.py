@@ -14,7 +14,7 @@ from astro_objdet.images import read_bands
 from astro_objdet.skies.datasets.making import Making
 from astro_objdet.skies.datasets.provenance import package_versions
 from astro_objdet.skies.datasets.splitting import split_or_train
-from astro_objdet.skies.datasets.truth import named, read_truth
+from astro_objdet.skies.datasets.truth import named, read_truth, size_told
 from astro_objdet.skies.datasets.windows import FieldWindows
 from astro_objdet.skies.samples import (
     PAPER_OFFSETS,
@@ -111,7 +111,12 @@ def fetch(
     cutouts = random_offsets(sample[:limit], offsets, radius=radius, seed=seed)
     known = _known(catalogue, sample, recipe, box_size, redshift, richness)
     side = int(size * pixel_scale / recipe.pixel_scale + 1e-6)
-    given = {"survey": entry.name, "size": size, "pixel_scale": pixel_scale, "box_size": box_size}
+    given = {
+        "survey": entry.name,
+        "size": size,
+        "pixel_scale": pixel_scale,
+        "box_size": size_told(box_size),
+    }
     provenance = {
         "made_by": "dataset fetch",
         "versions": package_versions(),

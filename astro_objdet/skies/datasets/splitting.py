@@ -68,13 +68,16 @@ def split_or_train(writer, scheme=None, seed=0):
     ----------
     writer : `~astro_objdet.skies.archive.ArchiveWriter`
     scheme : str, optional
-        One of `split`, or "none" for all images in training. By default cells, as large ones
+        One of `split`, the first of five folds being the test, or "none" for all images in
+        training. By default cells, as large ones
         as give images to each side, and "none" with a warning where none do.
     seed : int
     """
     archive = Archive(writer.path, need_targets=False)
     if scheme in ("paper", "kfold"):
-        _write(writer, _splits_of(archive, scheme, seed, {}))
+        # training asks for "train" and "test"
+        options = {"test_fold": 0} if scheme == "kfold" else {}
+        _write(writer, _splits_of(archive, scheme, seed, options))
         return
     problem = None
     for nside in _NSIDES if scheme != "none" else ():

@@ -117,7 +117,7 @@ def truth_of(
         For missing columns, labels that the recipe does not have, or no usable row.
     """
     ra, dec = position_names(columns or None, "columns")
-    place = sky_positions(table, side=_SIDE, ra=ra, dec=dec, hours="refuse")
+    place = _places(table, ra, dec)
     z = redshift_values(table, side=_SIDE, column=redshift)
     reason = np.array(place.reason, dtype=object)
     sides, sizes = [], box_size if isinstance(box_size, tuple | list) else (box_size,) * 2
@@ -160,6 +160,21 @@ def named(path):
         if error.path is not None:
             raise
         raise InputError(str(error), path) from None
+
+
+def _places(table, ra, dec):
+    try:
+        return sky_positions(table, side=_SIDE, ra=ra, dec=dec, hours="refuse")
+    except InputError as error:
+        # where two tables are compared each has its own parameter
+        raise InputError(str(error).replace(f"{_SIDE}_columns", "columns")) from None
+
+
+def size_told(box_size):
+    """A ``box_size`` as JSON takes it: texts with their units."""
+    if isinstance(box_size, tuple | list):
+        return [str(size) for size in box_size]
+    return str(box_size)
 
 
 def _side_arcsec(size, table, z, cosmology):
