@@ -19,9 +19,12 @@ from astro_objdet import Detector
 
 Detector.from_pretrained(weights, device="cpu").detect(paths)
 """
+# What the console script calls keeps its memory.
 COMMAND = """
+from astro_objdet.allocator import keep_memory
 from astro_objdet.cli.main import main
 
+assert keep_memory()
 main(["detect", *paths, "--model", weights, "-o", "out"], standalone_mode=False)
 """
 # Not ru_maxrss: that of a child starts at its parent's.

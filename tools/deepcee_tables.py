@@ -10,13 +10,10 @@ import argparse
 from pathlib import Path
 
 from astro_objdet.catalogs import Calibration
-from astro_objdet.catalogs.metrics import f1, wilson
 from astro_objdet.engine.weights import load_card
 
 #: Name in the card of the scores of a catalogue that is cut at its own redshifts.
 CUT = "scores_with_redshift_cut"
-#: The same for the scores of a second blind sky.
-AGAIN = "scores_on_another_sky"
 THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98)
 #: Paper I, section 3.2: false detections on 31 images of 2000 px at 0.396 arcsec, and what
 #: purity that means on a blind sky.
@@ -111,7 +108,7 @@ def words(card):
     scores, bins = card["scores"], card["scores_by_bin"]
     row, edges, off = default_row(card), scores["with_edges"], scores["estimates"]
     cut, limits = default_row(card, CUT), card[CUT]["redshift_est"]
-    again, best = default_row(card, AGAIN), best_row(card, AGAIN)
+    best = best_row(card)
     chance = row["tp"] / scores["area_deg2"]
     return {
         "area": f"{scores['area_deg2']:.0f}",
@@ -128,13 +125,10 @@ def words(card):
         "cut completeness": completeness(cut),
         "cut purity": purity(cut),
         "cut strict": f"{cut['purity_strict']:.2f}",
-        "again area": f"{card[AGAIN]['area_deg2']:.0f}",
-        "again completeness": completeness(again),
-        "again purity": purity(again),
-        "again best": f"{best['threshold']:.2f}",
-        "again best completeness": completeness(best),
-        "again best purity": purity(best),
-        **both_words(card),
+        "best": f"{best['threshold']:.2f}",
+        "best F1": f"{best['f1']:.2f}",
+        "best completeness": completeness(best),
+        "best purity": purity(best),
         "edges F1": f"{edges['f1']:.2f}",
         "richness scatter": f"{100 * off['ln richness']['1.48 mad']:.0f}",
         "redshift scatter": f"{off['redshift']['1.48 mad']:.3f}",
@@ -146,21 +140,6 @@ def words(card):
         "times purer": f"{row['purity'] * (chance + PAPER_FALSE) / chance:.0f}",
         "times fewer": f"{PAPER_FALSE / row['false_per_deg2']:.0f}" if row["fp"] else "--",
         **calibration_words(card["calibration"], row["threshold"]),
-    }
-
-
-def both_words(card):
-    """The best F1 of both blind skies taken as one."""
-    rows = [
-        (a["threshold"], a["tp"] + b["tp"], a["fp"] + b["fp"], a["fn"] + b["fn"])
-        for a, b in zip(card["scores"]["table"], card[AGAIN]["table"], strict=True)
-    ]
-    threshold, tp, fp, fn = max(rows, key=lambda row: 2 * row[1] / (2 * row[1] + row[2] + row[3]))
-    return {
-        "both best": f"{threshold:.2f}",
-        "both best F1": f"{f1(tp / (tp + fp), tp / (tp + fn)):.2f}",
-        "both best completeness": share(tp, tp + fn, *wilson(tp, tp + fn)),
-        "both best purity": share(tp, tp + fp, *wilson(tp, tp + fp)),
     }
 
 
@@ -190,7 +169,7 @@ def write_parts(card, folder):
         "deepcee_bins.csv": "\n".join(bin_rows(card["scores_by_bin"])),
         "deepcee_real.csv": "\n".join(real_rows(card["real_images"])),
         "deepcee_commands.txt": "\n".join(
-            [card[name]["command"] for name in ("scores", AGAIN, CUT, "scores_by_bin")]
+            [card[name]["command"] for name in ("scores", CUT, "scores_by_bin")]
         ),
         "deepcee_chain.txt": "\n\n".join(chain(card)),
         "deepcee_failures.txt": "\n".join(f"- {text}" for text in card["known_failures"]),

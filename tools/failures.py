@@ -71,7 +71,10 @@ def draw(ax, field, position, title):
             radius = 100 / kpc_per_arcsec(row["redshift"]) / field.survey.pixel_scale
             angle = np.linspace(0, 2 * np.pi, 60)
             ax.plot(a - x0 + radius * np.cos(angle), b - y0 + radius * np.sin(angle), "y-", lw=1)
-            ax.text(a - x0 + radius, b - y0, words(row), color="yellow", fontsize=7, clip_on=True)
+            # words below the circle, and inside the picture
+            x = np.clip(a - x0, 0.25 * SIDE, 0.75 * SIDE)
+            y = max(b - y0 - radius - 0.01 * SIDE, 0.06 * SIDE)
+            ax.text(x, y, words(row), ha="center", va="top", color="yellow", fontsize=7)
     ax.set(title=title, xlim=(0, SIDE), ylim=(0, SIDE), xticks=[], yticks=[])
     ax.title.set_fontsize(9)
 

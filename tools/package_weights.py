@@ -4,7 +4,7 @@
 
 Tensors are stored in half precision. Recipe and training come from the run's own card;
 CARD.json adds what a person says: title, labels, licence, known failures. --scores,
---again, --cut and --rich take what ``tools/score_deepcee.py`` wrote, --real what
+--cut and --rich take what ``tools/score_deepcee.py`` wrote, --real what
 ``tools/score_real.py`` printed.
 """
 
@@ -21,7 +21,6 @@ def main():
     parser.add_argument("card")
     parser.add_argument("out")
     parser.add_argument("--scores")
-    parser.add_argument("--again", help="scores.json of a second blind sky")
     parser.add_argument("--rich", help="scores.json of a sky with --rich")
     parser.add_argument("--cut", help="scores.json of the same sky with --redshift-est")
     parser.add_argument("--real", help="lines of score_real.py")
@@ -32,8 +31,6 @@ def main():
     card = {**own, **said, "training": {**own["training"], **said.get("training", {})}}
     if args.scores:
         card["scores"] = json.loads(Path(args.scores).read_text())
-    if args.again:
-        card["scores_on_another_sky"] = json.loads(Path(args.again).read_text())
     if args.rich:
         card["scores_by_bin"] = json.loads(Path(args.rich).read_text())
     if args.cut:
