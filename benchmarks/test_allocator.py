@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import THREADS
+import torch
 
 from astro_objdet.allocator import OWN_SETTINGS
 
@@ -38,7 +38,16 @@ for _ in range(4):
 
 def seconds(weights, how):
     env = {name: v for name, v in os.environ.items() if not name.startswith(OWN_SETTINGS)}
-    command = [sys.executable, "-W", "ignore", "-c", DETECT, weights, how, str(THREADS)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        DETECT,
+        weights,
+        how,
+        str(torch.get_num_threads()),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     return statistics.median(float(line) for line in done.stdout.split()[1:])
 
