@@ -14,7 +14,7 @@ from astro_objdet.images import TileGrid, read_bands, stretch_from_dict
 pytestmark = pytest.mark.benchmark(group="sahi")
 ROUNDS = 7
 #: Objects of a higher score do not hang on where the tiles lie.
-SURE = 0.9
+SURE = 0.85
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,8 @@ def test_sahi_finds_the_same(detector, field, sliced, picture, report):
     """Sure objects of the one are objects of the other.
 
     Boxes are merged by the recipe's rule: sahi's own unites neighbours. Tiles lie
-    differently, so objects at the threshold may differ.
+    differently, so objects at the threshold may differ; and sahi takes objects also from
+    slices that end beside them, where a cluster's surroundings are not seen.
     """
     ours = detector.detect(field.image)
     result = _lean(
@@ -114,6 +115,7 @@ def test_sahi_finds_the_same(detector, field, sliced, picture, report):
         postprocess_match_threshold=detector.recipe.box_nms,
     )
     mine, theirs = ours.boxes, [p.bbox.to_xyxy() for p in result.object_prediction_list]
+    cut = _cut_by_a_slice(np.reshape(theirs, (-1, 4)), picture[0].shape[:2], detector.recipe)
     theirs = picture[1].to_image_pixels(np.reshape(theirs, (-1, 4)))
     scores = np.array([p.score.value for p in result.object_prediction_list])
     near = _near(mine, theirs)
@@ -125,7 +127,26 @@ def test_sahi_finds_the_same(detector, field, sliced, picture, report):
     sure_of_ours, sure_of_theirs = np.array(ours["score"]) > SURE, scores > SURE
     assert sure_of_ours.any()
     assert near.any(axis=1)[sure_of_ours].all()
-    assert near.any(axis=0)[sure_of_theirs].all()
+    assert near.any(axis=0)[sure_of_theirs & ~cut].all()
+
+
+def _cut_by_a_slice(boxes, shape, recipe):
+    """Whether an inner edge of a slice that holds its centre goes through a box."""
+    from sahi.slicing import get_slice_bboxes
+
+    ratio, (height, width) = recipe.overlap / recipe.tile, shape
+    slices = get_slice_bboxes(
+        height, width, recipe.tile, recipe.tile, overlap_height_ratio=ratio,
+        overlap_width_ratio=ratio,
+    )  # fmt: skip
+    x, y = _centres(boxes).T
+    cut = np.zeros(len(boxes), bool)
+    for x0, y0, x1, y1 in slices:
+        inside = (x > x0) & (x < x1) & (y > y0) & (y < y1)
+        beyond = (boxes[:, 0] < x0) & (x0 > 0) | (boxes[:, 2] > x1) & (x1 < width)
+        beyond |= (boxes[:, 1] < y0) & (y0 > 0) | (boxes[:, 3] > y1) & (y1 < height)
+        cut |= inside & beyond
+    return cut
 
 
 def _near(boxes, others):

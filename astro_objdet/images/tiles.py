@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import astropy.units as u
@@ -262,17 +263,37 @@ class TileGrid:
         """
         ny, nx = self.shape
         y1, x1 = min(tile.y1, ny), min(tile.x1, nx)
-        data, mask = self._resampled(tile.y0, y1, tile.x0, x1)
+        alone = len(self.tiles) == 1 and y1 - tile.y0 > 1
+        if not alone and (y1, x1) == (tile.y1, tile.x1):
+            return self._stretched(*self._resampled(tile.y0, y1, tile.x0, x1))
+        image = np.empty((len(self._gain), *tile.shape), np.float32)
+        one = np.zeros((len(image), 1, 1), np.float32)
+        empty = self._stretched(one, np.ones(one.shape, bool))
+        image[:, y1 - tile.y0 :] = image[:, :, x1 - tile.x0 :] = empty
+
+        def fill(start, stop):
+            pixels = self._stretched(*self._resampled(start, stop, tile.x0, x1))
+            image[:, start - tile.y0 : stop - tile.y0, : x1 - tile.x0] = pixels
+
+        if not alone:
+            fill(tile.y0, y1)
+            return image
+        # nothing else is at work while the only tile is read: two halves at a time
+        middle = (tile.y0 + y1) // 2
+        with ThreadPoolExecutor(1) as pool:
+            upper = pool.submit(fill, middle, y1)
+            fill(tile.y0, middle)
+            upper.result()
+        return image
+
+    def _stretched(self, data, mask):
+        """Resampled pixels as the model sees them."""
         # what one band lacks would be coloured by the others: red stars look like galaxies
         mask = np.broadcast_to(mask.any(axis=0), data.shape)
         if self._offset.any():
             data -= self._offset[:, None, None]
         if np.any(self._gain != 1):
             data *= self._gain[:, None, None]
-        if (y1, x1) != (tile.y1, tile.x1):
-            missing = ((0, 0), (0, tile.y1 - y1), (0, tile.x1 - x1))
-            data = np.pad(data, missing)
-            mask = np.pad(mask, missing, constant_values=True)
         if self.stack.stretched:
             # blank sky in a picture is not black
             data = np.where(mask, self._blank[:, None, None], data)
