@@ -125,6 +125,8 @@ def check_fraction(name, value):
 def in_unit(name, value, unit):
     """Plain numbers of a quantity in a unit; numbers without a unit are taken to be in it.
 
+    What is masked is NaN.
+
     Returns
     -------
     float or `numpy.ndarray` of float64
@@ -134,9 +136,12 @@ def in_unit(name, value, unit):
     InputError
         Naming the parameter and the unit, for another kind of quantity or no numbers.
     """
+    import numpy as np
     from astropy import units as u
 
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            value = value.astype(float).filled(np.nan)
         return u.Quantity(value, unit, dtype=float).value
     except (u.UnitConversionError, TypeError, ValueError):
         raise InputError(f"{name} must be numbers or a quantity in {unit}, got {value!r}") from None

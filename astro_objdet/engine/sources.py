@@ -227,7 +227,8 @@ def _blurred(flux, sigma):
     """
     far = min(math.ceil(3 * sigma), *(side - 1 for side in flux.shape[1:]))
     weights = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-far, far + 1)]
-    weights = [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    weights = [weight / total for weight in weights]
     for axis, padding in ((1, (0, 0, far, far)), (2, (far, far, 0, 0))):
         side = flux.shape[axis]
         padded = functional.pad(flux[None], padding, mode="replicate")[0]

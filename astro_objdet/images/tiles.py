@@ -263,9 +263,6 @@ class TileGrid:
         """
         ny, nx = self.shape
         y1, x1 = min(tile.y1, ny), min(tile.x1, nx)
-        alone = len(self.tiles) == 1 and y1 - tile.y0 > 1
-        if not alone and (y1, x1) == (tile.y1, tile.x1):
-            return self._stretched(*self._resampled(tile.y0, y1, tile.x0, x1))
         image = np.empty((len(self._gain), *tile.shape), np.float32)
         one = np.zeros((len(image), 1, 1), np.float32)
         empty = self._stretched(one, np.ones(one.shape, bool))
@@ -275,15 +272,13 @@ class TileGrid:
             pixels = self._stretched(*self._resampled(start, stop, tile.x0, x1))
             image[:, start - tile.y0 : stop - tile.y0, : x1 - tile.x0] = pixels
 
-        if not alone:
-            fill(tile.y0, y1)
-            return image
-        # nothing else is at work while the only tile is read: two halves at a time
-        middle = (tile.y0 + y1) // 2
-        with ThreadPoolExecutor(1) as pool:
-            upper = pool.submit(fill, middle, y1)
-            fill(tile.y0, middle)
-            upper.result()
+        edges = {tile.y0, y1}
+        if len(self.tiles) == 1:
+            # nothing else is at work while the only tile is read: two halves at a time
+            edges.add((tile.y0 + y1) // 2)
+        edges = sorted(edges)
+        with ThreadPoolExecutor(len(edges) - 1) as pool:
+            list(pool.map(fill, edges[:-1], edges[1:]))
         return image
 
     def _stretched(self, data, mask):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from astro_objdet.errors import InputError
 from astro_objdet.skies.leaks import LeakWarning, leaks, overlapping
@@ -280,6 +280,9 @@ def test_quantities_are_converted(images):
     split = np.where(np.arange(len(plain["ra"])) % 2, "train", "test")
     expected = leaks(**plain, split=split)
     assert expected.pairs > 0
+    masked = MaskedColumn(plain["ra"], mask=np.arange(len(split)) == 3, unit=u.deg)
+    with pytest.raises(InputError, match="ra and dec must be finite degrees"):
+        leaks(masked, plain["dec"], split, size=60)
     for quantities in (given, turned):
         assert leaks(**quantities, split=split) == expected
     assert split_cells(**turned).names.tolist() == split_cells(**plain).names.tolist()

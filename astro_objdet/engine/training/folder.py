@@ -70,7 +70,6 @@ class RunFolder(Recorder):
 
     def begin(self, record):
         """Make the folder, without what an earlier run left there, and write the record."""
-        self._text_of(record)  # what cannot be written must not cost the earlier run
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in FILES:
@@ -154,12 +153,9 @@ class RunFolder(Recorder):
         """Paths of the files of the run that are there."""
         return [self.path / name for name in FILES if (self.path / name).is_file()]
 
-    @staticmethod
-    def _text_of(record):
-        return json.dumps(plain(record), indent=1, allow_nan=False, default=str) + "\n"
-
     def _write_record(self):
-        write_whole(self.path / "recipe.json", self._text_of(self.record), overwrite=True)
+        text = json.dumps(plain(self.record), indent=1, allow_nan=False, default=str)
+        write_whole(self.path / "recipe.json", text + "\n", overwrite=True)
 
     def _append(self, name, columns, rows):
         path = self.path / name

@@ -69,8 +69,8 @@ def split_or_train(writer, scheme=None, seed=0):
     writer : `~astro_objdet.skies.archive.ArchiveWriter`
     scheme : str, optional
         One of `split`, the first of five folds being the test, or "none" for all images in
-        training. By default cells, as large ones
-        as give images to each side, and "none" with a warning where none do.
+        training. By default cells, as large ones as give images to each side, and "none" with a
+        warning where none do.
     seed : int
     """
     archive = Archive(writer.path, need_targets=False)
